@@ -1,0 +1,198 @@
+package ratelimit
+
+import "context"
+
+// A Measure is a way of counting. It decides what a Claim's fields mean and
+// what its record remembers.
+type Measure uint8
+
+const (
+	// Calendar counts within a civil window (a day, a week, a month) that
+	// the caller computed in the account's time zone.
+	Calendar Measure = iota + 1
+	// Rolling counts within the last Span milliseconds.
+	Rolling
+	// Lifetime counts forever.
+	Lifetime
+	// Pace keeps at least Span milliseconds between one message and the next.
+	Pace
+)
+
+// A Window is one civil window: [Start, End) in milliseconds since the Unix
+// epoch, and a label such as 2026-11-21, 2026-W47 or 2026-11 that names it in
+// every time zone.
+type Window struct {
+	Label      string
+	Start, End int64
+}
+
+// A Claim asks one limit for room. Limits are named, never numbered: the name
+// is the identity of the counter, so moving a limit to another file keeps
+// what was counted.
+type Claim struct {
+	// Limit is the limit's name.
+	Limit string
+	// Key narrows the counter within the account (the keyed hash of a
+	// recipient, for a limit `by: recipient`); "" is the whole account.
+	Key string
+	// Item numbers the message of the request that this claim belongs to, so
+	// that one message of a batch can be given back by itself.
+	Item int
+
+	Measure Measure
+	// Cost is how much this message takes: at least 0. A claim of cost 0
+	// reads the counter and always has room unless the account is paused.
+	Cost int64
+	// Allow is the most that may be used within one window. Unused by Pace.
+	Allow int64
+	// Unit is the civil unit of a Calendar claim: minute, hour, day, week,
+	// month or year. It is part of the counter's identity.
+	Unit string
+	// Windows are the civil windows before, around and after the caller's
+	// now, for Calendar. The store's clock chooses among them.
+	Windows [3]Window
+	// Span is the length of a Rolling window, or the spacing of a Pace, in
+	// milliseconds.
+	Span int64
+	// Jitter is the most, in milliseconds, that is added to a Pace's
+	// spacing. How much is added is a function of the reservation's id.
+	Jitter int64
+
+	// Wait is how long a message may be held for this limit, in
+	// milliseconds; 0 refuses at once.
+	Wait int64
+	// WarnAt is the number of used units at which a warning is due; 0 never.
+	WarnAt int64
+	// Shadow counts without ever deciding.
+	Shadow bool
+}
+
+// A Request asks for room in all its claims together.
+type Request struct {
+	// ID names the reservation. Asking again with the id of a reservation
+	// that is still open returns its decision and changes nothing.
+	ID string
+	// Account is the key of the account that is charged.
+	Account string
+	// Aliases are other identities that this request showed for the same
+	// account. What they had counted is added to Account's counters, and
+	// from then on they stand for Account. Merging happens whether or not
+	// the request is admitted; a dry request merges nothing.
+	Aliases []string
+	Claims  []Claim
+	// Arrived is when the message first asked (ms); every Wait counts from
+	// then. 0 means now.
+	Arrived int64
+	// Replace gives the open reservation of the same ID back before this one
+	// is decided, in the same step: the rules changed while it was held.
+	Replace bool
+	// Dry decides and writes nothing.
+	Dry bool
+}
+
+// A Verdict is the ledger's answer.
+type Verdict uint8
+
+const (
+	// Go: room in every limit, charged. Send it now.
+	Go Verdict = iota + 1
+	// Booked: there will be room at Decision.At, and that place is charged
+	// and kept. Call Fire at that time.
+	Booked
+	// Later: there will be room at Decision.At within every limit's wait,
+	// but nothing was charged. Ask again at that time.
+	Later
+	// Refused: no room within the wait. Nothing was charged.
+	Refused
+)
+
+func (v Verdict) String() string {
+	return [...]string{"none", "go", "booked", "later", "refused"}[v]
+}
+
+// A Decision is the answer to a Request.
+type Decision struct {
+	Verdict Verdict
+	// Now is the store's clock at the decision, in milliseconds.
+	Now int64
+	// At is the slot (Go, Booked), or the earliest time at which every limit
+	// has room (Later, Refused). 0 with Refused means never.
+	At int64
+	// Limit is the limit that decided; "" for Go. PausedLimit when the
+	// account is paused.
+	Limit string
+	// Key is the Claim.Key of the claim that decided.
+	Key string
+	// Why says in words what a pause said; otherwise "".
+	Why string
+	// Fits is, when one claim's total cost can never fit, how many units
+	// would; -1 otherwise.
+	Fits int64
+	// Account is the account that was charged: Request.Account, or the
+	// account it is an alias of.
+	Account string
+	// Uses has one entry for every distinct counter among the claims, in the
+	// order of the claims.
+	Uses []Use
+	// Repeated tells that the id was known and this is its first answer.
+	Repeated bool
+}
+
+// Never reports whether no passing of time would let the request through.
+func (d *Decision) Never() bool { return d.Verdict == Refused && d.At == 0 }
+
+// A Use is the state of one counter after the decision.
+type Use struct {
+	Limit, Key string
+	// Used counts this request where it was charged. For a Pace it is 0.
+	Used, Allow int64
+	// Resets is when the counter next falls (ms): the end of the civil
+	// window, the oldest entry's leaving of a rolling one, the next free
+	// slot of a pace. 0 means never (lifetime) or nothing counted.
+	Resets int64
+	// Short reports that the counter had no room.
+	Short bool
+	// Warn reports that this request was the one that crossed WarnAt.
+	Warn bool
+	// Shadow limits count and never decide.
+	Shadow bool
+}
+
+// PausedLimit is Decision.Limit when the account itself is on hold.
+const PausedLimit = "paused"
+
+// A Hold stops an account: nothing is sent until it ends.
+type Hold struct {
+	// Until is when it ends (ms); 0 means when someone resumes the account.
+	Until int64
+	// Why is shown to whoever is refused.
+	Why string
+}
+
+// A Store keeps the counters and decides. All methods may be called from any
+// number of goroutines. A method that returns an error has changed nothing
+// that a later call could see, or has failed for good: every later call then
+// fails with ErrStopped.
+//
+// Reserve answers after what it charged is as durable as the store can make
+// it. Fire, Keep and Cancel do nothing for an id that is not open.
+type Store interface {
+	Reserve(ctx context.Context, r Request) (Decision, error)
+	// Fire checks a booked reservation again at its time (the account may
+	// have been paused) and marks it as on its way: from then on a crash
+	// counts it. Go, or Booked with a later slot, or Refused and given back.
+	Fire(ctx context.Context, id string) (Decision, error)
+	// Keep closes a reservation as spent.
+	Keep(ctx context.Context, id string) error
+	// Cancel gives back what the reservation charged: all of it, or the
+	// named items. The rest of it, if any, stays open.
+	Cancel(ctx context.Context, id string, items ...int) error
+	// Resolve returns the account that the first known of these identities
+	// stands for, or the first identity itself if none is known.
+	Resolve(ctx context.Context, identities []string) (string, error)
+	// Pause puts an account on hold; nil lifts it.
+	Pause(ctx context.Context, account string, h *Hold) error
+	// Accounts lists the accounts that have counted anything, sorted.
+	Accounts(ctx context.Context) ([]string, error)
+	Close() error
+}
