@@ -1,0 +1,38 @@
+# Everything here needs Go and make; `make test` installs the rest by itself.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+RULES   ?= starter/quotagate.yaml
+FUZZTIME ?= 5m
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test soak bench check clean test-tools
+
+help: ## say what the targets do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build, then start the proxy on the embedded store with the starter rules
+	@test -e $(RULES) || bin/quotagate init $(dir $(RULES))
+	bin/quotagate run --store embedded --rules $(RULES)
+
+build: ## bin/quotagate
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/quotagate ./cmd/quotagate
+
+test: test-tools ## install what the tests need where it is missing, run all of them with -race
+	scripts/test.sh -timeout 12m
+
+soak: test-tools ## the long forms: millions of operations, fifty kills, fuzzing (FUZZTIME=5m a target)
+	QUOTAGATE_SOAK=1 scripts/test.sh -timeout 3h
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: build ## the benchmark tables, as text
+	cd bench && $(GO) run . -quotagate ../bin/quotagate
+
+check: ## format, vet, staticcheck, known vulnerabilities, the rules of the house
+	scripts/check.sh
+
+clean: ## remove what the other targets made (not your rules, not the proxy's data)
+	rm -rf bin .cache e2e/clients/node_modules
+
+test-tools:
+	scripts/install-test-tools.sh
