@@ -39,10 +39,13 @@ type Message struct {
 	ID string
 	// Cost is what the pack says the service counts.
 	Cost int64
+	// Segments is how many SMS segments the text takes; 1 where it has none.
+	Segments int64
 	// Pattern is the path pattern that matched, which has no values in it.
 	Pattern string
 
-	def *message
+	def  *message
+	rule *messageRule
 }
 
 // Name is service.kind, as `on:` writes it.

@@ -2,212 +2,237 @@ package rules
 
 // The shapes of the files, as they are decoded. What a user may write is
 // exactly what these structs have: the decoder, the JSON schema and the
-// "did you mean" all read the same tags. Fields named pos are filled in with
-// the place of the node.
+// "did you mean" all read the same tags. `enum` lists the words a field
+// takes, `need` marks a field that must be there, `doc` is its description in
+// the schema. An embedded pos is filled in with the place of the node.
 
 // pos is a place in a file; line and column count from 1.
-type pos struct {
-	File      string
-	Line, Col int
-}
+type pos = Pos
 
 // file is one rules file: a user's own, a pack or a regime.
 type file struct {
-	Version  int                 `yaml:"version"`
-	Use      []use               `yaml:"use"`
-	Defaults *defaults           `yaml:"defaults"`
-	Accounts map[string]*account `yaml:"accounts"`
-	Limits   []*limit            `yaml:"limits"`
-	Override []*override         `yaml:"override"`
-	Services map[string]*service `yaml:"services"`
-	Messages []*message          `yaml:"messages"`
-	Refusals map[string]*refusal `yaml:"refusals"`
+	pos
+	Version  int                 `yaml:"version" need:"true" doc:"The version of the rules language: 1."`
+	About    string              `yaml:"about" doc:"One sentence: what this file is for."`
+	AsOf     string              `yaml:"as_of" doc:"When what this file says was last checked: 2026-11 or 2026-11-21."`
+	Source   string              `yaml:"source" doc:"Where what this file says was read."`
+	Params   map[string]string   `yaml:"params" doc:"What whoever uses this file must give, each with a description; ${name} stands for the value."`
+	Use      []use               `yaml:"use" doc:"Shipped packs and regimes by name, own files by path or glob."`
+	Defaults *defaults           `yaml:"defaults" doc:"What holds where an account or a limit says nothing."`
+	Accounts map[string]*account `yaml:"accounts" doc:"Accounts that have a name; all others are named by a keyed hash."`
+	Limits   []*limit            `yaml:"limits" doc:"How many messages, and how fast."`
+	Override []*override         `yaml:"override" doc:"Changes to limits that a pack or regime brought."`
+	Services map[string]*service `yaml:"services" doc:"Services: their hosts, and how their calls name an account."`
+	Messages []*message          `yaml:"messages" doc:"What messages look like on the wire. A name may have several shapes."`
+	Refusals map[string]*refusal `yaml:"refusals" doc:"How a service itself says no."`
 }
 
 // service says which hosts belong to a service and how its calls name an
 // account when a message does not name one itself.
 type service struct {
-	pos        pos
-	Hosts      []string `yaml:"hosts"`
-	Account    []source `yaml:"account"`
-	Unmatched  string   `yaml:"unmatched"`  // pass | report | reject
-	WebSockets string   `yaml:"websockets"` // pass | reject
-	Source     string   `yaml:"source"`
+	pos
+	Hosts      []string `yaml:"hosts" need:"true" doc:"The hosts of the service: exact, or with * for one label."`
+	Account    []source `yaml:"account" doc:"How a call names its account, where its message says nothing better."`
+	Unmatched  string   `yaml:"unmatched" enum:"pass,report,reject" doc:"What becomes of a call that is no known message."`
+	WebSockets string   `yaml:"websockets" enum:"pass,reject" doc:"What becomes of a WebSocket."`
+	Source     string   `yaml:"source" doc:"Where this was read, and when."`
 }
 
 // message says what one kind of message looks like on the wire.
 type message struct {
-	pos        pos
-	Name       string   `yaml:"name"`  // service.kind
-	Match      []match  `yaml:"match"` // one or a list: any of them
-	Account    []source `yaml:"account"`
-	Recipients []source `yaml:"recipients"`
-	Text       []source `yaml:"text"`
-	ID         []source `yaml:"id"`
-	Cost       cost     `yaml:"cost"` // a number, recipients or segments
-	Each       string   `yaml:"each"` // JSONPath: one message per item
-	Dedupes    bool     `yaml:"dedupes"`
-	Outcome    *outcome `yaml:"outcome"`
-	Refuse     string   `yaml:"refuse"` // a name in refusals
-	Source     string   `yaml:"source"`
+	pos
+	Name       string   `yaml:"name" need:"true" doc:"service.kind, as limits write it."`
+	Match      []match  `yaml:"match" need:"true" doc:"What the request looks like: one, or a list of which any holds."`
+	Account    []source `yaml:"account" doc:"How the message names its account."`
+	Recipients []source `yaml:"recipients" doc:"Who gets it."`
+	Text       []source `yaml:"text" doc:"What it says."`
+	ID         []source `yaml:"id" doc:"The id that the client gave it."`
+	Cost       cost     `yaml:"cost" doc:"How the service itself counts it; 1 without it."`
+	Each       string   `yaml:"each" doc:"A JSONPath: one message for every item it finds."`
+	Dedupes    bool     `yaml:"dedupes" doc:"The service drops a second send with the same id."`
+	Outcome    *outcome `yaml:"outcome" doc:"How to read the service's answer."`
+	Refuse     string   `yaml:"refuse" doc:"The name of a refusal: how this service says no."`
+	Source     string   `yaml:"source" doc:"Where this was read, and when."`
 }
 
 // match is what a request must look like; every field must hold.
 type match struct {
-	pos    pos
-	Host   []string          `yaml:"host"`   // one or a list
-	Method []string          `yaml:"method"` // one or a list
-	Path   []string          `yaml:"path"`   // one or a list; * ** {name}
-	Query  map[string]values `yaml:"query"`
-	Header map[string]values `yaml:"header"`
-	Form   map[string]values `yaml:"form"`
-	JSON   map[string]values `yaml:"json"` // by JSONPath
-	When   string            `yaml:"when"` // expr
+	pos
+	Host   []string          `yaml:"host" doc:"Hosts: exact, or with * for one label."`
+	Method []string          `yaml:"method" doc:"HTTP methods."`
+	Path   []string          `yaml:"path" doc:"Paths: exact, * for one segment, ** for any number, {name} to capture."`
+	Query  map[string]values `yaml:"query" doc:"Values in the query; true where the key must be present, false where it must not."`
+	Header map[string]values `yaml:"header" doc:"Values of headers."`
+	Form   map[string]values `yaml:"form" doc:"Values in a form body."`
+	JSON   map[string]values `yaml:"json" doc:"Values in a JSON body, by JSONPath."`
+	When   string            `yaml:"when" doc:"An expression for the rare rest."`
 }
 
 // values: a scalar or a list of scalars; true means present, false absent.
 type values struct {
-	pos     pos
+	pos
 	Any     []string
 	Present *bool
 }
 
 // cost is how many units a message takes.
 type cost struct {
-	Fixed int64  // when By is ""
+	Fixed int64  // when By is ""; 0 where the file says nothing, which means 1
 	By    string // "", recipients or segments
 }
 
 // source says where a value comes from. Exactly one of the first group is set.
 type source struct {
-	pos       pos
-	JSON      string `yaml:"json"`
-	Form      string `yaml:"form"`
-	Query     string `yaml:"query"`
-	Path      string `yaml:"path"`
-	Header    string `yaml:"header"`
-	Cookie    string `yaml:"cookie"`
-	Bearer    bool   `yaml:"bearer"`
-	BasicUser bool   `yaml:"basic_user"`
-	ProxyUser bool   `yaml:"proxy_user"`
-	Const     string `yaml:"const"`
+	pos
+	JSON      string `yaml:"json" doc:"A JSONPath (RFC 9535) into the body."`
+	Form      string `yaml:"form" doc:"A field of a form body."`
+	Query     string `yaml:"query" doc:"A key of the query."`
+	Path      string `yaml:"path" doc:"The name of a {capture} of the path."`
+	Header    string `yaml:"header" doc:"A header."`
+	Cookie    string `yaml:"cookie" doc:"A cookie."`
+	Bearer    bool   `yaml:"bearer" doc:"The bearer token."`
+	BasicUser bool   `yaml:"basic_user" doc:"The user of Basic credentials."`
+	ProxyUser bool   `yaml:"proxy_user" doc:"The user that the client gave to the proxy."`
+	Const     string `yaml:"const" doc:"This very value."`
 
-	As     string `yaml:"as"` // the kind of identity: linkedin.mailbox
-	Regexp string `yaml:"regexp"`
-	Split  string `yaml:"split"`
-	Before string `yaml:"before"`
-	After  string `yaml:"after"`
-	Decode string `yaml:"decode"` // json | base64 | base64url | mime
-	Secret bool   `yaml:"secret"`
+	As     string `yaml:"as" doc:"The kind of identity that this is, such as linkedin.mailbox."`
+	Regexp string `yaml:"regexp" doc:"Keep what this matches: its first group, or all of it."`
+	Split  string `yaml:"split" doc:"Cut at this into several values."`
+	Before string `yaml:"before" doc:"Keep what stands before this."`
+	After  string `yaml:"after" doc:"Keep what stands after this."`
+	Decode string `yaml:"decode" enum:"json,base64,base64url,mime" doc:"Undo this encoding first."`
+	Secret bool   `yaml:"secret" doc:"The value is a credential and is never shown."`
 }
 
 // outcome says how to read the service's answer. Items, a JSONPath into the
 // answer, tells the messages of a batch apart: the n-th item is about the
 // n-th message, and json conditions then look at the item.
 type outcome struct {
-	pos        pos
-	Items      string     `yaml:"items"`
-	Sent       *condition `yaml:"sent"`
-	NotSent    *condition `yaml:"not_sent"`
-	Throttled  *condition `yaml:"throttled"`
-	Restricted *condition `yaml:"restricted"`
-	Challenged *condition `yaml:"challenged"`
+	pos
+	Items      string     `yaml:"items" doc:"A JSONPath into the answer: its n-th item is about the n-th message."`
+	Sent       *condition `yaml:"sent" doc:"The service took the message."`
+	NotSent    *condition `yaml:"not_sent" doc:"Proof that nothing was sent: the quota is given back."`
+	Throttled  *condition `yaml:"throttled" doc:"The service says: slower."`
+	Restricted *condition `yaml:"restricted" doc:"The service has restricted the account."`
+	Challenged *condition `yaml:"challenged" doc:"The service asks for a person."`
 }
 
 // condition holds when all its fields hold.
 type condition struct {
-	pos    pos
-	Status []string          `yaml:"status"` // 200, 2xx, or a list
-	JSON   map[string]values `yaml:"json"`   // a value, or a regular expression's match
-	Header map[string]values `yaml:"header"`
-	Any    []condition       `yaml:"any"`
+	pos
+	Status []string          `yaml:"status" doc:"200, 2xx, or a list."`
+	JSON   map[string]values `yaml:"json" doc:"Values in the answer by JSONPath: equal, or matched by this regular expression."`
+	Header map[string]values `yaml:"header" doc:"Values of the answer's headers: equal, or matched by this regular expression."`
+	Any    []condition       `yaml:"any" doc:"One of these holds."`
 }
 
 // refusal is a service's own way of saying no.
 type refusal struct {
-	pos   pos
-	Short *answer `yaml:"short"` // retry_after up to 60 s
-	Long  *answer `yaml:"long"`  // longer, or never
+	pos
+	Short *answer `yaml:"short" doc:"For blocks that end within 60 seconds."`
+	Long  *answer `yaml:"long" doc:"For longer ones, or those that never end."`
 }
 
 // answer is a template: ${reason}, ${limit}, ${retry_after}, ${retry_at},
 // ${used}, ${allow}, ${id}; "${retry_after:int}" alone becomes a number.
 type answer struct {
-	pos    pos
-	Status int               `yaml:"status"`
-	Header map[string]string `yaml:"header"`
-	JSON   any               `yaml:"json"`
-	Text   string            `yaml:"text"`
+	pos
+	Status int               `yaml:"status" need:"true" doc:"The HTTP status."`
+	Header map[string]string `yaml:"header" doc:"Headers."`
+	JSON   any               `yaml:"json" doc:"The body, as JSON."`
+	Text   string            `yaml:"text" doc:"The body, as plain text."`
 }
 
 // use names a pack, a regime or files; a pack may take parameters.
 type use struct {
-	pos    pos
+	pos
 	Name   string
 	Params map[string]string
 }
 
 // defaults hold where an account or a limit says nothing.
 type defaults struct {
-	pos            pos
-	Timezone       string    `yaml:"timezone"`
-	Plan           string    `yaml:"plan"`
-	Wait           *duration `yaml:"wait"`
-	UnknownAccount string    `yaml:"unknown_account"` // reject | shared
-	OnStoreError   string    `yaml:"on_store_error"`  // reject | forward
-	Mode           string    `yaml:"mode"`            // enforce | shadow
+	pos
+	Timezone       text      `yaml:"timezone" doc:"Where days, weeks and months begin: a name such as Europe/Berlin. UTC without it."`
+	Plan           text      `yaml:"plan" doc:"The plan of accounts that name none; free without it."`
+	Wait           *duration `yaml:"wait" doc:"How long a message may be held; 4s without it, 5m at most."`
+	UnknownAccount text      `yaml:"unknown_account" enum:"reject,shared" doc:"No identity found: reject, or all of them are one account."`
+	OnStoreError   text      `yaml:"on_store_error" enum:"reject,forward" doc:"The ledger does not answer: reject or forward."`
+	Mode           text      `yaml:"mode" enum:"enforce,shadow" doc:"shadow counts and logs, and never holds or refuses."`
 }
 
 // account is a listed account.
 type account struct {
-	pos      pos
-	Identity []map[string]string `yaml:"identity"`
-	Plan     string              `yaml:"plan"`
-	Use      []use               `yaml:"use"`
-	Timezone string              `yaml:"timezone"`
-	Class    map[string]string   `yaml:"class"` // proxy user: manual | automated
-	Facts    map[string]any      `yaml:"facts"` // read by when
+	pos
+	Identity []listed        `yaml:"identity" doc:"What names this account on the wire, such as {linkedin.mailbox: urn:li:…} or {proxy_user: anna}."`
+	Plan     text            `yaml:"plan" doc:"Its plan, as limits name it."`
+	Use      []use           `yaml:"use" doc:"Regimes for this account alone."`
+	Timezone text            `yaml:"timezone" doc:"Where its days begin."`
+	Class    map[string]text `yaml:"class" enum:"manual,automated" doc:"Proxy users whose messages a person writes: manual. All else is automated."`
+	Facts    map[string]any  `yaml:"facts" doc:"What when may ask, such as connections: 1200."`
+
+	name string
 }
 
 // limit is one limit.
 type limit struct {
-	pos          pos
-	Name         string    `yaml:"name"`
-	On           []string  `yaml:"on"` // one or a list
-	Plans        []string  `yaml:"plans"`
-	Allow        *allow    `yaml:"allow"`
-	Per          string    `yaml:"per"` // minute hour day week month year lifetime, or a duration
-	Pace         *duration `yaml:"pace"`
-	Jitter       float64   `yaml:"jitter"`
-	By           string    `yaml:"by"` // recipient, or nothing
-	Wait         *duration `yaml:"wait"`
-	WarnAt       string    `yaml:"warn_at"` // 80% or a number
-	Mode         string    `yaml:"mode"`
-	Count        string    `yaml:"count"` // messages | recipients | segments
-	When         string    `yaml:"when"`  // expr over class, plan, account, service, kind, facts
-	OnStoreError string    `yaml:"on_store_error"`
-	Source       string    `yaml:"source"`
+	pos
+	Name         text      `yaml:"name" need:"true" doc:"Names the counter: keep it when the limit moves to another file."`
+	On           []text    `yaml:"on" need:"true" doc:"The messages it counts: names, service.*, or *."`
+	Plans        []text    `yaml:"plans" doc:"The plans it binds; every plan without it."`
+	Allow        *allow    `yaml:"allow" doc:"The most in one window: a number, or one for each plan."`
+	Per          text      `yaml:"per" doc:"minute, hour, day, week, month or year by the account's clock; lifetime; or a duration (24h, 7d), which is the time just passed."`
+	Pace         *duration `yaml:"pace" doc:"At least this long between two messages."`
+	Jitter       float64   `yaml:"jitter" doc:"Add at random up to this share of the pace (0 to 1)."`
+	By           text      `yaml:"by" enum:"recipient" doc:"A counter for every recipient."`
+	Wait         *duration `yaml:"wait" doc:"How long a message may be held for this limit."`
+	WarnAt       *share    `yaml:"warn_at" doc:"Say so when this many are used: 80% or a number."`
+	Mode         text      `yaml:"mode" enum:"enforce,shadow" doc:"shadow counts and never decides."`
+	Count        text      `yaml:"count" enum:"messages,recipients,segments" doc:"What it counts, where that differs from how the service counts."`
+	When         text      `yaml:"when" doc:"An expression over class, plan, account, service, kind and facts."`
+	OnStoreError text      `yaml:"on_store_error" enum:"reject,forward" doc:"The ledger does not answer: reject or forward."`
+	Source       string    `yaml:"source" doc:"Where this was read, and when."`
 }
 
 // allow is one number, or one per plan.
 type allow struct {
-	pos   pos
+	pos
 	All   int64
 	Plans map[string]int64
 }
 
 // override changes a limit that a pack or regime brought.
 type override struct {
-	pos    pos
-	Limit  string    `yaml:"limit"`
-	Allow  *allow    `yaml:"allow"`
-	Wait   *duration `yaml:"wait"`
-	WarnAt string    `yaml:"warn_at"`
-	Mode   string    `yaml:"mode"`
+	pos
+	Limit  text      `yaml:"limit" need:"true" doc:"The limit's name."`
+	Allow  *allow    `yaml:"allow" doc:"The new number."`
+	Pace   *duration `yaml:"pace" doc:"The new spacing."`
+	Wait   *duration `yaml:"wait" doc:"The new longest hold."`
+	WarnAt *share    `yaml:"warn_at" doc:"The new warning."`
+	Mode   text      `yaml:"mode" enum:"enforce,shadow" doc:"The new mode."`
+}
+
+// share is a number of units, or a percentage of what is allowed.
+type share struct {
+	pos
+	Percent bool
+	N       float64
 }
 
 // duration is written 4s, 10m, 24h, 7d or 4w.
 type duration struct {
-	pos pos
-	Ms  int64
+	pos
+	Ms int64
+}
+
+// text is a string that remembers its place.
+type text struct {
+	pos
+	S string
+}
+
+// listed is an identity as an account lists it.
+type listed struct {
+	pos
+	identity
 }

@@ -1,0 +1,191 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// What is wrong with the files, said so that it can be put right: the place,
+// the line with a caret under it, and where we can guess it, the way out.
+
+// A Pos is a place in a file. Line and Col count from 1; both are 0 where
+// the whole file is meant.
+type Pos struct {
+	File      string
+	Line, Col int
+}
+
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// at is how the decoder gives a value its place: every struct that embeds a
+// Pos has it.
+func (p *Pos) at(q Pos) { *p = q }
+
+func (p Pos) before(q Pos) int {
+	if c := strings.Compare(p.File, q.File); c != 0 {
+		return c
+	}
+	if p.Line != q.Line {
+		return p.Line - q.Line
+	}
+	return p.Col - q.Col
+}
+
+// An Error is one thing that is wrong with a rules file.
+type Error struct {
+	Pos Pos
+	// Message is a sentence without its full stop; Hint, which may be empty,
+	// is the way out.
+	Message, Hint string
+	// Line is the line of the file, and "" where the whole file is meant.
+	Line string
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", e.Pos, e.Message)
+	if strings.TrimSpace(e.Line) != "" {
+		fmt.Fprintf(&b, "\n    %s\n    %s^", e.Line, under(e.Line, e.Pos.Col))
+	}
+	if e.Hint != "" {
+		fmt.Fprintf(&b, "\n  hint: %s", e.Hint)
+	}
+	return b.String()
+}
+
+// under is white space as wide as what stands before the column.
+func under(line string, col int) string {
+	var b strings.Builder
+	n := 1
+	for _, r := range line {
+		if n >= col {
+			break
+		}
+		if r == '\t' {
+			b.WriteByte('\t')
+		} else {
+			b.WriteByte(' ')
+		}
+		n++
+	}
+	return b.String()
+}
+
+// Errors is everything that is wrong with a set of files, in the order of
+// files and lines. It is never empty.
+type Errors []*Error
+
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, one := range e {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.As find a single Error.
+func (e Errors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i, one := range e {
+		all[i] = one
+	}
+	return all
+}
+
+// mostErrors is how many errors are kept: enough for a person, and a bound
+// for a file of a million broken lines.
+const mostErrors = 200
+
+// widest is how much of a long line is shown.
+const widest = 160
+
+// reports gathers errors and warnings while files are read.
+type reports struct {
+	lines    map[string][]string // by file
+	errs     Errors
+	seen     map[string]bool
+	warnings []Warning
+}
+
+func newReports() *reports {
+	return &reports{lines: map[string][]string{}, seen: map[string]bool{}}
+}
+
+// source remembers a file's text for the carets.
+func (r *reports) source(name string, text []byte) {
+	r.lines[name] = strings.Split(string(text), "\n")
+}
+
+// at notes an error. What the formatted text has after its first line break
+// is the hint.
+func (r *reports) at(p pos, format string, args ...any) {
+	message, hint, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	message, hint = printable(message), printable(hint)
+	key := p.String() + " " + message
+	if r.seen[key] || len(r.errs) >= mostErrors {
+		return
+	}
+	r.seen[key] = true
+	r.errs = append(r.errs, &Error{Pos: p, Message: message, Hint: hint, Line: r.line(p)})
+}
+
+// warn notes something that is allowed and probably not meant.
+func (r *reports) warn(p pos, format string, args ...any) {
+	message, hint, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	r.warnings = append(r.warnings, Warning{Pos: p, Message: printable(message), Hint: printable(hint)})
+}
+
+func (r *reports) line(p pos) string {
+	lines := r.lines[p.File]
+	if p.Line < 1 || p.Line > len(lines) {
+		return ""
+	}
+	line := printable(strings.TrimRight(lines[p.Line-1], "\r"))
+	if utf8.RuneCountInString(line) > widest {
+		if p.Col > widest-20 {
+			return "" // the caret would stand beyond what is shown
+		}
+		line = string([]rune(line)[:widest]) + "…"
+	}
+	return line
+}
+
+// err is nil or Errors, sorted.
+func (r *reports) err() error {
+	if len(r.errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.errs, func(a, b *Error) int { return a.Pos.before(b.Pos) })
+	return r.errs
+}
+
+// printable keeps control characters of a file out of terminals and logs.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c != '\t' && (c < ' ' || c == 0x7f || c == utf8.RuneError || 0x80 <= c && c < 0xa0) {
+			return '?'
+		}
+		return c
+	}, s)
+}
+
+// A Warning is something that works and is probably not what was meant.
+type Warning struct {
+	Pos           Pos
+	Message, Hint string
+}
+
+func (w Warning) String() string {
+	s := w.Pos.String() + ": " + w.Message
+	if w.Hint != "" {
+		s += "\n  hint: " + w.Hint
+	}
+	return s
+}

@@ -1,0 +1,43 @@
+package rules
+
+import (
+	"reflect"
+	"strings"
+)
+
+// What the structs' tags say, read once for the decoder and the schema.
+
+// field is one key of a mapping.
+type field struct {
+	key, doc, enum string
+	need           bool
+	index          int
+}
+
+func fieldsOf(t reflect.Type) []field {
+	var fields []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key := f.Tag.Get("yaml")
+		if key == "" {
+			continue
+		}
+		fields = append(fields, field{
+			key: key, doc: f.Tag.Get("doc"), enum: f.Tag.Get("enum"),
+			need: f.Tag.Get("need") == "true", index: i,
+		})
+	}
+	return fields
+}
+
+// noun names a struct in a sentence: a limit, an account, the defaults.
+func noun(t reflect.Type) string {
+	name := strings.ToLower(t.Name())
+	switch {
+	case name == "file" || name == "defaults" || name == "testfile":
+		return "the " + strings.Replace(name, "testfile", "test file", 1)
+	case strings.ContainsAny(name[:1], "aeiou"):
+		return "an " + name
+	}
+	return "a " + name
+}
