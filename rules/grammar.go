@@ -7,22 +7,22 @@ import (
 
 // What the structs' tags say, read once for the decoder and the schema.
 
-// field is one key of a mapping.
-type field struct {
+// keyField is one key of a mapping.
+type keyField struct {
 	key, doc, enum string
 	need           bool
 	index          int
 }
 
-func fieldsOf(t reflect.Type) []field {
-	var fields []field
+func fieldsOf(t reflect.Type) []keyField {
+	var fields []keyField
 	for i := range t.NumField() {
 		f := t.Field(i)
 		key := f.Tag.Get("yaml")
 		if key == "" {
 			continue
 		}
-		fields = append(fields, field{
+		fields = append(fields, keyField{
 			key: key, doc: f.Tag.Get("doc"), enum: f.Tag.Get("enum"),
 			need: f.Tag.Get("need") == "true", index: i,
 		})

@@ -192,6 +192,8 @@ type limit struct {
 	When         text      `yaml:"when" doc:"An expression over class, plan, account, service, kind and facts."`
 	OnStoreError text      `yaml:"on_store_error" enum:"reject,forward" doc:"The ledger does not answer: reject or forward."`
 	Source       string    `yaml:"source" doc:"Where this was read, and when."`
+
+	changed *override
 }
 
 // allow is one number, or one per plan.

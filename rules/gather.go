@@ -1,0 +1,167 @@
+package rules
+
+import (
+	"maps"
+	"slices"
+)
+
+// All files as one: what each says is put together, and what two of them say
+// is found.
+
+// gathered is what all files say together.
+type gathered struct {
+	l        *loader
+	services map[string]*service
+	messages []*message
+	refusals map[string]*refusal
+	accounts map[string]*account
+	defaults []*defaults
+	limits   map[string]*limit
+	order    []*limit           // the limits in the order of the files
+	home     map[*limit]*loaded // the file that a limit stands in
+}
+
+func gather(l *loader) *gathered {
+	g := &gathered{
+		l: l, services: map[string]*service{}, refusals: map[string]*refusal{}, accounts: map[string]*account{},
+		limits: map[string]*limit{}, home: map[*limit]*loaded{},
+	}
+	for _, f := range l.order {
+		g.file(f)
+	}
+	for _, f := range l.order {
+		for _, o := range f.file.Override {
+			g.override(o)
+		}
+	}
+	return g
+}
+
+func (g *gathered) file(f *loaded) {
+	at := g.l.r.at
+	if v := f.file.Version; v != 1 && f.file.Line > 0 && v != 0 {
+		at(f.file.pos, "%s is written in version %d of the rules language, and this is a quotagate of version 1", f.name, v)
+	}
+	if !f.everyone {
+		g.onlyLimits(f)
+	}
+	for name, s := range f.file.Services {
+		if other := g.services[name]; other != nil {
+			at(s.pos, "the service %q is described twice\nit is in %s already", name, other.pos)
+			continue
+		}
+		g.services[name] = s
+	}
+	for name, r := range f.file.Refusals {
+		if other := g.refusals[name]; other != nil {
+			at(r.pos, "the refusal %q is described twice\nit is in %s already", name, other.pos)
+			continue
+		}
+		g.refusals[name] = r
+	}
+	for _, name := range sorted(f.file.Accounts) {
+		a := f.file.Accounts[name]
+		if other := g.accounts[name]; other != nil {
+			at(a.pos, "the account %q is listed twice\nit is in %s already", name, other.pos)
+			continue
+		}
+		a.name = name
+		g.accounts[name] = a
+	}
+	g.messages = append(g.messages, f.file.Messages...)
+	if f.file.Defaults != nil {
+		g.defaults = append(g.defaults, f.file.Defaults)
+	}
+	for _, lim := range f.file.Limits {
+		name := lim.Name.S
+		if name == "" {
+			continue // said by the decoder
+		}
+		if other := g.limits[name]; other != nil {
+			at(lim.Name.pos, "duplicate limit %q\nit is in %s already; to change it, write it under override:", name, other.Name.pos)
+			continue
+		}
+		g.limits[name] = lim
+		g.order = append(g.order, lim)
+		g.home[lim] = f
+	}
+}
+
+// onlyLimits: what an account uses for itself cannot speak for the others.
+func (g *gathered) onlyLimits(f *loaded) {
+	at := g.l.r.at
+	const why = "%s is used by an account for itself alone, and cannot have %s:\nuse it at the top of the file, or move that part there"
+	if f.file.Defaults != nil {
+		at(f.file.Defaults.pos, why, f.name, "defaults")
+	}
+	for _, a := range f.file.Accounts {
+		at(a.pos, why, f.name, "accounts")
+	}
+	for _, o := range f.file.Override {
+		at(o.pos, why, f.name, "override")
+	}
+}
+
+// override changes a limit in place: these structs are this set's own.
+func (g *gathered) override(o *override) {
+	at := g.l.r.at
+	lim := g.limits[o.Limit.S]
+	if lim == nil {
+		if o.Limit.S != "" {
+			at(o.Limit.pos, "there is no limit %q to override\n%s", o.Limit.S, choose(o.Limit.S, slices.Collect(maps.Keys(g.limits))))
+		}
+		return
+	}
+	if lim.changed != nil {
+		at(o.Limit.pos, "the limit %q is overridden twice\nthe first time in %s", lim.Name.S, lim.changed.pos)
+		return
+	}
+	lim.changed = o
+	switch {
+	case o.Allow != nil && lim.Allow == nil:
+		at(o.Allow.pos, "the limit %q has no allow that could be overridden", lim.Name.S)
+	case o.Pace != nil && lim.Pace == nil:
+		at(o.Pace.pos, "the limit %q has no pace that could be overridden", lim.Name.S)
+	}
+	if o.Allow != nil {
+		if o.Allow.Plans != nil && lim.Allow != nil && lim.Allow.Plans != nil {
+			// Plans that the override does not name keep their number.
+			merged := maps.Clone(lim.Allow.Plans)
+			maps.Copy(merged, o.Allow.Plans)
+			lim.Allow = &allow{pos: o.Allow.pos, Plans: merged}
+		} else {
+			lim.Allow = o.Allow
+		}
+	}
+	if o.Pace != nil {
+		lim.Pace = o.Pace
+	}
+	if o.Wait != nil {
+		lim.Wait = o.Wait
+	}
+	if o.WarnAt != nil {
+		lim.WarnAt = o.WarnAt
+	}
+	if o.Mode.S != "" {
+		lim.Mode = o.Mode
+	}
+}
+
+// word is a default; where two files set it, they must agree.
+func (g *gathered) word(of func(*defaults) text, otherwise string) string {
+	var set text
+	for _, d := range g.defaults {
+		w := of(d)
+		switch {
+		case w.S == "":
+		case set.S != "" && set.S != w.S:
+			g.l.r.at(w.pos, "this default is %q here and %q elsewhere\nthe other is in %s", w.S, set.S, set.pos)
+		default:
+			set = w
+		}
+	}
+	if set.S == "" {
+		return otherwise
+	}
+	return set.S
+}

@@ -1,0 +1,325 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/vm"
+
+	"quotagate/ratelimit"
+)
+
+// Limits, from what the files say to what Claims needs at hand.
+
+// rule is one limit, checked.
+type rule struct {
+	*limit
+	name    string
+	home    *loaded
+	measure ratelimit.Measure
+	unit    int    // of a calendar limit
+	word    string // and its name
+	span    int64  // of a rolling limit or a pace, in milliseconds
+	jitter  int64
+	wait    int64
+	shadow  bool
+	forward bool // where the ledger does not answer
+	each    bool // by: recipient
+	on      []string
+	plans   map[string]bool // nil: every plan
+	when    *vm.Program
+}
+
+// longestWait is the longest hold: clients and what lies between them give up
+// after some minutes.
+const longestWait = 5 * 60 * 1000
+
+// usualWait is how long a message is held where the files say nothing.
+const usualWait = 4 * 1000
+
+// binds reports whether a limit binds an account, and at which number. A
+// limit with a number for each plan does not bind the plans it leaves out.
+func (r *rule) binds(p *person, account string) (allow int64, ok bool) {
+	if !r.home.everyone && !r.home.only[account] {
+		return 0, false
+	}
+	if r.plans != nil && !r.plans[p.plan] {
+		return 0, false
+	}
+	if r.Allow == nil {
+		return 0, true
+	}
+	if r.Allow.Plans == nil {
+		return r.Allow.All, true
+	}
+	allow, ok = r.Allow.Plans[p.plan]
+	return allow, ok
+}
+
+// compile makes rules of the limits and indexes them by message.
+func (s *Set) compile(g *gathered) {
+	mode := g.word(func(d *defaults) text { return d.Mode }, enforce)
+	lost := g.word(func(d *defaults) text { return d.OnStoreError }, reject)
+	wait := g.wait()
+	names := messageNames(g.messages)
+	c := compiler{g: g, at: g.l.r.at, names: names, shapes: shapes(g.messages)}
+	for _, l := range g.order {
+		r := c.limit(l)
+		r.home = g.home[l]
+		r.shadow = s.o.Shadow || l.Mode.S == shadow || l.Mode.S == "" && mode == shadow
+		r.forward = l.OnStoreError.S == forward || l.OnStoreError.S == "" && lost == forward
+		r.wait = wait.Ms
+		if l.Wait != nil {
+			r.wait = l.Wait.Ms
+		}
+		s.limits = append(s.limits, r)
+		for _, name := range r.on {
+			s.byName[name] = append(s.byName[name], r)
+		}
+	}
+	c.waits(s.limits, wait)
+}
+
+// wait is the default wait.
+func (g *gathered) wait() *duration {
+	wait := &duration{Ms: usualWait}
+	var set *duration
+	for _, d := range g.defaults {
+		switch {
+		case d.Wait == nil:
+		case set != nil && set.Ms != d.Wait.Ms:
+			g.l.r.at(d.Wait.pos, "the default wait is set twice\nthe other is in %s", set.pos)
+		default:
+			set, wait = d.Wait, d.Wait
+		}
+	}
+	return wait
+}
+
+func messageNames(messages []*message) []string {
+	var names []string
+	for _, m := range messages {
+		if m != nil && m.Name != "" {
+			names = append(names, m.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// shapes are the messages by their names; one name may have several.
+func shapes(messages []*message) map[string][]*message {
+	by := map[string][]*message{}
+	for _, m := range messages {
+		if m != nil {
+			by[m.Name] = append(by[m.Name], m)
+		}
+	}
+	return by
+}
+
+// compiler checks limits and says what is wrong with them.
+type compiler struct {
+	g      *gathered
+	at     reporter
+	names  []string
+	shapes map[string][]*message
+}
+
+func (c *compiler) limit(l *limit) *rule {
+	r := &rule{limit: l, name: l.Name.S, each: l.By.S == "recipient", on: c.on(l)}
+	if strings.ContainsAny(r.name, " \t\n,\"") || r.name == ratelimit.PausedLimit {
+		c.at(l.Name.pos, "a limit cannot be named %q\nuse letters, digits, dots and dashes; %q is an account on hold", r.name, ratelimit.PausedLimit)
+	}
+	switch {
+	case l.Allow != nil && l.Pace != nil:
+		c.at(l.Pace.pos, "the limit %q has both allow and pace\nwrite two limits", r.name)
+	case l.Pace != nil:
+		c.pace(l, r)
+	case l.Allow != nil:
+		c.quota(l, r)
+	default:
+		c.at(l.Name.pos, "the limit %q says neither how many nor how fast\nwrite allow: and per:, or pace:", r.name)
+	}
+	if l.Jitter != 0 && l.Pace == nil {
+		c.at(l.pos, "the limit %q has jitter but no pace", r.name)
+	}
+	if len(l.Plans) > 0 {
+		r.plans = map[string]bool{}
+	}
+	for _, plan := range l.Plans {
+		r.plans[plan.S] = true
+		if l.Allow != nil && l.Allow.Plans != nil {
+			if _, ok := l.Allow.Plans[plan.S]; !ok {
+				c.at(plan.pos, "allow has no number for the plan %q\n%s", plan.S, choose(plan.S, sorted(l.Allow.Plans)))
+			}
+		}
+	}
+	if r.each {
+		c.recipients(r)
+	}
+	if l.When.S != "" {
+		program, err := compileScene(l.When.S)
+		if err != nil {
+			c.at(l.When.pos, "when: %s\nit may ask about class, plan, account, service, kind, recipients and facts", oneLine(err))
+		}
+		r.when = program
+	}
+	return r
+}
+
+func (c *compiler) pace(l *limit, r *rule) {
+	r.measure, r.span = ratelimit.Pace, l.Pace.Ms
+	r.jitter = int64(l.Jitter * float64(l.Pace.Ms))
+	switch {
+	case l.Pace.Ms == 0:
+		c.at(l.Pace.pos, "a pace of 0 keeps nothing apart")
+	case l.Jitter < 0 || l.Jitter > 1:
+		c.at(l.pos, "the jitter of %q is not between 0 and 1\n0.3 adds up to 30%% of the pace", r.name)
+	}
+	if l.Per.S != "" {
+		c.at(l.Per.pos, "a pace has no per:\npace: 60s alone keeps messages a minute apart")
+	}
+	if l.WarnAt != nil {
+		c.at(l.WarnAt.pos, "a pace has no number of which warn_at could be a part")
+	}
+	if l.Count.S != "" {
+		c.at(l.Count.pos, "a pace counts nothing: it keeps messages apart")
+	}
+}
+
+func (c *compiler) quota(l *limit, r *rule) {
+	names := unitNames()
+	words := append(names[:], "lifetime")
+	if l.WarnAt != nil && !l.WarnAt.Percent && l.Allow.Plans == nil && int64(l.WarnAt.N) > l.Allow.All {
+		c.at(l.WarnAt.pos, "the limit %q warns at %d and allows %d: the warning never comes", r.name, int64(l.WarnAt.N), l.Allow.All)
+	}
+	per := l.Per.S
+	if per == "" {
+		if l.Per.Line == 0 {
+			c.at(l.Name.pos, "the limit %q does not say per what\nwrite per: day, or per: 24h for the last 24 hours; others are %s", r.name, strings.Join(words, ", "))
+		}
+		return
+	}
+	if i := slices.Index(names[:], per); i >= 0 {
+		r.measure, r.unit, r.word = ratelimit.Calendar, i, per
+		return
+	}
+	if per == "lifetime" {
+		r.measure = ratelimit.Lifetime
+		return
+	}
+	span, ok := parseSpan(per)
+	switch {
+	case !ok && strings.Trim(per, "0123456789") == "":
+		c.at(l.Per.pos, "%q has no unit\nwrite %ss, %sm, %sh or %sd", per, per, per, per, per)
+	case !ok:
+		c.at(l.Per.pos, "%q is neither a window of the calendar nor a duration\n%s", per, perHint(per, words))
+	case span < 1000:
+		c.at(l.Per.pos, "a window of %q is too short\n1s is the shortest", per)
+	}
+	r.measure, r.span = ratelimit.Rolling, span
+}
+
+func perHint(per string, words []string) string {
+	if word := closest(per, words); word != "" {
+		return `did you mean "` + word + `"?`
+	}
+	return "it is one of " + strings.Join(words, ", ") + ", or a duration such as 24h or 7d"
+}
+
+// on spells out which messages a limit counts.
+func (c *compiler) on(l *limit) []string {
+	var on []string
+	for _, word := range l.On {
+		found := len(on)
+		service, all := strings.CutSuffix(word.S, ".*")
+		for _, name := range c.names {
+			own, _, _ := strings.Cut(name, ".")
+			if word.S == "*" || name == word.S || all && own == service {
+				on = append(on, name)
+			}
+		}
+		if len(on) == found && word.S != "" && word.S != "*" {
+			c.unknown(word, service, all)
+		}
+	}
+	slices.Sort(on)
+	return slices.Compact(on)
+}
+
+// unknown says what a word in `on:` may have meant.
+func (c *compiler) unknown(word text, service string, all bool) {
+	if !all {
+		service, _, _ = strings.Cut(word.S, ".")
+	}
+	var services, words []string
+	for _, name := range c.names {
+		own, _, _ := strings.Cut(name, ".")
+		services, words = append(services, own+".*"), append(words, name)
+	}
+	hint := choose(word.S, words)
+	if all {
+		hint = choose(word.S, services)
+	}
+	if !slices.Contains(services, service+".*") && slices.Contains(Packs(), service) {
+		hint = "the pack " + service + " describes it: add it to use:"
+	}
+	if _, kind, _ := strings.Cut(word.S, "."); kind == "request" && slices.Contains(services, service+".*") {
+		hint = "limits count messages; " + service + ".* is every message of " + service
+	}
+	if all {
+		c.at(word.pos, "there is no message of a service %q\n%s", service, hint)
+		return
+	}
+	c.at(word.pos, "there is no message %q\n%s", word.S, hint)
+}
+
+// recipients: a counter for each recipient needs messages that have any.
+func (c *compiler) recipients(r *rule) {
+	for _, name := range r.on {
+		can := 0
+		for _, m := range c.shapes[name] {
+			if len(m.Recipients) > 0 {
+				can++
+			}
+		}
+		m := c.shapes[name][0]
+		switch {
+		case can == 0:
+			c.at(r.By.pos, "the limit %q is by recipient, and nothing says who gets a %s\ngive the message recipients: (%s), or leave it out of on:", r.name, name, m.pos)
+		case can < len(c.shapes[name]):
+			c.g.l.r.warn(r.By.pos, "one shape of %s has no recipients: all such messages share one counter of %q", name, r.name)
+		}
+	}
+}
+
+// waits holds every wait against the longest that is allowed.
+func (c *compiler) waits(limits []*rule, usual *duration) {
+	short, least := "", int64(longestWait+1)
+	for _, r := range limits {
+		if r.measure == ratelimit.Calendar && shortest(r.unit) < least {
+			short, least = r.name, shortest(r.unit)
+		}
+	}
+	check := func(d *duration) {
+		switch {
+		case d == nil || d.Line == 0:
+		case d.Ms > longestWait:
+			c.at(d.pos, "a message cannot be held longer than 5m\nclients give up; a longer wait is a refusal that says when to come back")
+		case d.Ms >= least:
+			c.at(d.pos, "this wait is not shorter than the window of the limit %q (%d s)\na message is held into the next window at most", short, least/1000)
+		}
+	}
+	check(usual)
+	for _, r := range limits {
+		check(r.Wait)
+	}
+}
+
+// oneLine is the first line of an error of the expression language, without
+// the picture that it draws.
+func oneLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}

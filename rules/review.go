@@ -1,0 +1,107 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+)
+
+// What no single file or limit can see: whether the parts fit each other.
+
+func split(name string) (service, kind string) {
+	service, kind, _ = strings.Cut(name, ".")
+	return service, kind
+}
+
+func (s *Set) review(g *gathered) {
+	at := g.l.r.at
+	for _, m := range g.messages {
+		if m != nil && m.Refuse != "" && g.refusals[m.Refuse] == nil {
+			at(m.pos, "%s is refused as %q, and there is no such refusal\n%s", m.Name, m.Refuse, choose(m.Refuse, sorted(g.refusals)))
+		}
+	}
+	s.reviewPlans(g)
+	s.reviewAccounts(g)
+	s.reviewLimits(g)
+}
+
+// reviewPlans: a plan is only a word. One that is nearly a plan of the limits
+// would quietly lift them, so it is an error; any other may be meant.
+func (s *Set) reviewPlans(g *gathered) {
+	plans := s.plans()
+	check := func(plan text, whose string) {
+		if plan.S == "" || slices.Contains(plans, plan.S) || len(plans) == 0 {
+			return
+		}
+		if hint := didYouMean(plan.S, plans); hint != "" {
+			g.l.r.at(plan.pos, "no limit knows the plan %q\n%s", plan.S, hint)
+			return
+		}
+		g.l.r.warn(plan.pos, "no limit knows the plan %q of %s\nlimits are for %s", plan.S, whose, strings.Join(plans, ", "))
+	}
+	for _, name := range sorted(g.accounts) {
+		check(g.accounts[name].Plan, name)
+	}
+	for _, d := range g.defaults {
+		check(d.Plan, "accounts that name none")
+	}
+}
+
+// plans are the plans that limits name, sorted.
+func (s *Set) plans() []string {
+	all := map[string]bool{}
+	for _, r := range s.limits {
+		for plan := range r.plans {
+			all[plan] = true
+		}
+		if r.Allow != nil {
+			for plan := range r.Allow.Plans {
+				all[plan] = true
+			}
+		}
+	}
+	return sorted(all)
+}
+
+func (s *Set) reviewAccounts(g *gathered) {
+	warn := g.l.r.warn
+	for _, name := range sorted(g.accounts) {
+		a, p := g.accounts[name], s.accounts[name]
+		if len(a.Identity) == 0 && name != shared {
+			warn(a.pos, "the account %q lists no identity: nothing on the wire can name it", name)
+		}
+		for _, user := range sorted(a.Class) {
+			if user == "" {
+				warn(a.pos, "the account %q has a class for a proxy user without a name", name)
+			}
+		}
+		for _, r := range s.limits {
+			if r.Allow == nil || r.Allow.Plans == nil || len(r.on) == 0 || !r.home.everyone && !r.home.only[name] {
+				continue
+			}
+			if _, ok := r.Allow.Plans[p.plan]; !ok {
+				warn(a.pos, "the limit %q has no number for the plan %q of %q and does not bind it", r.name, p.plan, name)
+			}
+		}
+	}
+}
+
+func (s *Set) reviewLimits(g *gathered) {
+	warn := g.l.r.warn
+	for _, r := range s.limits {
+		switch {
+		case len(r.on) == 0:
+			warn(r.Name.pos, "the limit %q binds nothing: no file describes a message\nadd a pack to use:", r.name)
+		case !r.home.everyone && len(r.home.only) == 0:
+			warn(r.Name.pos, "the limit %q binds no account", r.name)
+		case r.Allow != nil && r.Allow.Plans == nil && r.Allow.All == 0:
+			warn(r.Name.pos, "the limit %q allows 0: it lets nothing through, ever", r.name)
+		}
+	}
+	if len(s.limits) == 0 {
+		file := "rules"
+		if n := len(g.l.order); n > 0 {
+			file = g.l.order[n-1].name
+		}
+		warn(Pos{File: file}, "there is no limit: every message is let through\nadd a regime to use:, or write limits:")
+	}
+}
