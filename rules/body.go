@@ -1,0 +1,159 @@
+package rules
+
+// What a request's body says, found by looking at it. The Content-Type is a
+// hint and never believed alone: clients send JSON as text/plain or under no
+// type at all. What a server might read in two ways is offered in both, or
+// not read at all.
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// An UnreadableError says why a body cannot be read for certain, where the
+// request could be a message. Such a request is refused.
+type UnreadableError struct{ Reason string }
+
+func (e *UnreadableError) Error() string { return "read body: " + e.Reason }
+
+func unreadable(reason string) error { return &UnreadableError{reason} }
+
+// content is a body as read. More than one of its views may be filled in.
+type content struct {
+	json   any // where hasJSON
+	fields fields
+	// hasJSON tells whether the body, or a part of it that carries the
+	// entity, is JSON.
+	hasJSON, hasForm bool
+}
+
+// readBody reads a body. The error is an *UnreadableError.
+func readBody(h http.Header, b []byte) (content, error) {
+	b, err := decoded(h, b)
+	if err != nil {
+		return content{}, err
+	}
+	b, err = toUTF8(b)
+	if err != nil {
+		return content{}, err
+	}
+	kind, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	if kind == "" {
+		kind, _, _ = strings.Cut(strings.ToLower(h.Get("Content-Type")), ";")
+		kind = strings.TrimSpace(kind)
+	}
+	trimmed := bytes.TrimLeft(b, " \t\r\n")
+	if len(trimmed) == 0 {
+		return content{}, nil
+	}
+	if strings.HasPrefix(kind, "multipart/") && params["boundary"] != "" {
+		return readMultipart(b, params["boundary"])
+	}
+	switch {
+	case trimmed[0] == '{' || trimmed[0] == '[':
+		c := content{hasJSON: true}
+		if c.json, err = readJSON(trimmed); err != nil {
+			return content{}, err
+		}
+		if kind == "application/x-www-form-urlencoded" && bytes.IndexByte(b, '=') >= 0 {
+			// A server that believes the type reads fields out of it.
+			c.fields, c.hasForm = readForm(string(b)), true
+		}
+		return c, nil
+	case bytes.HasPrefix(trimmed, []byte("--")):
+		if boundary := sniffBoundary(trimmed); boundary != "" {
+			return readMultipart(trimmed, boundary)
+		}
+	}
+	switch {
+	case kind == "application/x-www-form-urlencoded", looksLikeForm(b):
+		return content{fields: readForm(string(b)), hasForm: true}, nil
+	case strings.HasPrefix(kind, "multipart/"):
+		return content{}, unreadable("it is called multipart and has no boundary")
+	case isJSONType(kind):
+		return content{}, unreadable("it is called JSON and is neither an object nor an array")
+	}
+	return content{}, unreadable("it is neither JSON nor a form")
+}
+
+func isJSONType(kind string) bool {
+	return kind == "application/json" || strings.HasSuffix(kind, "+json") || kind == "text/json"
+}
+
+// looksLikeForm reports whether a body of no known type reads as
+// name=value&name=value: printable, with no white space before the end.
+func looksLikeForm(b []byte) bool {
+	b = bytes.TrimRight(b, "\r\n")
+	if i := bytes.IndexByte(b, '='); i <= 0 || bytes.IndexByte(b[:i], '<') >= 0 {
+		return false
+	}
+	for _, c := range b {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// fields are the named values of a form or a query, in order.
+type fields []pair
+
+type pair struct{ name, value string }
+
+func (f fields) all(name string) []string {
+	var out []string
+	for i := range f {
+		if f[i].name == name {
+			out = append(out, f[i].value)
+		}
+	}
+	return out
+}
+
+func (f fields) first(name string) (string, bool) {
+	for i := range f {
+		if f[i].name == name {
+			return f[i].value, true
+		}
+	}
+	return "", false
+}
+
+// readForm splits name=value pairs. A percent sign that begins no escape
+// stands for itself, as servers read it.
+func readForm(s string) fields {
+	s = strings.TrimRight(s, "\r\n")
+	if s == "" {
+		return nil
+	}
+	out := make(fields, 0, strings.Count(s, "&")+1)
+	for part := range strings.SplitSeq(s, "&") {
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		out = append(out, pair{unescapeForm(name), unescapeForm(value)})
+	}
+	return out
+}
+
+func unescapeForm(s string) string {
+	if !strings.ContainsAny(s, "%+") {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '+':
+			out = append(out, ' ')
+		case s[i] == '%' && i+2 < len(s) && unhex(s[i+1]) >= 0 && unhex(s[i+2]) >= 0:
+			out = append(out, byte(unhex(s[i+1])<<4|unhex(s[i+2])))
+			i += 2
+		default:
+			out = append(out, s[i])
+		}
+	}
+	return string(out)
+}

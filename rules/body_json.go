@@ -1,0 +1,125 @@
+package rules
+
+// JSON as strict as its standard: one value, no name twice in an object, all
+// of it UTF-8. What a lenient server might read otherwise is not read.
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// deepestJSON is how far JSON may be nested. Messages need about ten levels.
+const deepestJSON = 200
+
+// readJSON gives objects as map[string]any, arrays as []any, integers as
+// int64 and other numbers as float64, or the text of a number that fits
+// neither. The error is an *UnreadableError.
+func readJSON(b []byte) (any, error) {
+	d := jsontext.NewDecoder(bytes.NewReader(b))
+	v, err := readValue(d, 0)
+	if err != nil {
+		return nil, jsonError(err)
+	}
+	switch _, err := d.ReadToken(); {
+	case err == nil:
+		return nil, unreadable("something follows the JSON")
+	case !errors.Is(err, io.EOF):
+		return nil, jsonError(err)
+	}
+	return v, nil
+}
+
+var errDeep = errors.New("too deep")
+
+func jsonError(err error) error {
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return unreadable("a JSON object has a name twice")
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return unreadable("the JSON ends too early")
+	case errors.Is(err, errDeep):
+		return unreadable("the JSON is nested too deep")
+	}
+	return unreadable("it is not valid JSON")
+}
+
+func readValue(d *jsontext.Decoder, depth int) (any, error) {
+	if depth > deepestJSON {
+		return nil, errDeep
+	}
+	tok, err := d.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	switch tok.Kind() {
+	case 'n':
+		return nil, nil
+	case 't', 'f':
+		return tok.Bool(), nil
+	case '"':
+		return tok.String(), nil
+	case '0':
+		return number(tok.String()), nil
+	case '{':
+		m := map[string]any{}
+		for d.PeekKind() != '}' {
+			name, err := d.ReadToken()
+			if err != nil {
+				return nil, err
+			}
+			key := name.String()
+			if m[key], err = readValue(d, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		_, err := d.ReadToken()
+		return m, err
+	default: // '['
+		list := []any{}
+		for d.PeekKind() != ']' {
+			v, err := readValue(d, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		_, err := d.ReadToken()
+		return list, err
+	}
+}
+
+// number keeps an integer exact: chat and user ids do not fit a float64.
+func number(s string) any {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	switch {
+	case err != nil:
+		return s
+	case f > -1<<53 && f < 1<<53 && f == float64(int64(f)):
+		return int64(f) // 1e3 and 1000.0 are 1000
+	case bytes.IndexAny([]byte(s), ".eE") < 0:
+		return s // an integer beyond int64
+	}
+	return f
+}
+
+// scalar is a JSON value as text: null, objects and arrays have none.
+func scalar(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}

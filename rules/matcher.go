@@ -1,0 +1,320 @@
+package rules
+
+// The matcher: all services and messages of a Set, checked, compiled and
+// indexed by host and path.
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/ohler55/ojg/jp"
+)
+
+// reporter notes an error at its place; what follows the first line break of
+// the text is the hint.
+type reporter = func(p pos, format string, args ...any)
+
+// matcher finds the messages that a request could send. It is immutable once
+// it is linked.
+type matcher struct {
+	hosts    *hostIndex
+	messages []*messageRule
+	leaves   []leaf
+}
+
+// leaf is one path pattern of one match of one message on one host.
+type leaf struct {
+	match   *matchRule
+	pattern *pathPattern
+}
+
+// serviceRule is a service, compiled.
+type serviceRule struct {
+	name       string
+	account    []valueSource
+	unmatched  string
+	webSockets string
+}
+
+// messageRule is a message, compiled.
+type messageRule struct {
+	def           *message
+	service, kind string
+	account       []valueSource // its own, then the service's
+	recipients    []valueSource
+	text, id      []valueSource
+	each          jp.Expr
+	matches       []*matchRule
+	outcome       *outcomeRule
+	refusal       *refusalRule
+	needsBody     bool // its sources do
+}
+
+// matchRule is one match of a message.
+type matchRule struct {
+	pos
+	message             *messageRule
+	hosts               []string
+	methods             []string
+	paths               []*pathPattern
+	query, header, form []check
+	json                []check
+	when                *whenProgram
+	needsBody           bool // its conditions do
+}
+
+// newMatcher compiles services and messages. Everything that is wrong is
+// reported; a rule with an error is left out and hides no other.
+func newMatcher(services map[string]*service, messages []*message, o Options, report func(pos, string, ...any)) *matcher {
+	m := &matcher{hosts: newHostIndex()}
+	names := make([]string, 0, len(services))
+	for name := range services {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	compiled := map[string]*serviceRule{}
+	for _, name := range names {
+		if services[name] != nil {
+			compiled[name] = m.addService(name, services[name], report)
+		}
+	}
+	for _, def := range messages {
+		if def == nil {
+			continue
+		}
+		service, kind, ok := strings.Cut(def.Name, ".")
+		if !ok || service == "" || kind == "" || strings.Contains(kind, ".") {
+			report(def.pos, "a message is named service.kind, and this one %q\nfor example linkedin.message", def.Name)
+			continue
+		}
+		if kind == "request" {
+			report(def.pos, "%s is every call to the service: a message needs another name", def.Name)
+			continue
+		}
+		r := m.compileMessage(def, service, kind, compiled[service], report)
+		var hosts []string
+		if s := services[service]; s != nil {
+			hosts = s.Hosts
+		}
+		m.index(r, hosts, report)
+	}
+	return m
+}
+
+func (m *matcher) addService(name string, s *service, report reporter) *serviceRule {
+	r := &serviceRule{name: name, unmatched: s.Unmatched, webSockets: s.WebSockets}
+	if r.unmatched == "" {
+		r.unmatched = "pass"
+	}
+	if r.webSockets == "" {
+		r.webSockets = "pass"
+	}
+	r.account = compileSources(s.Account, name, s.pos, report)
+	for _, v := range r.account {
+		if v.place == inPath {
+			report(s.pos, "service %s: an account of the service cannot come from a path: calls have no pattern", name)
+		}
+	}
+	for _, h := range s.Hosts {
+		e, wrong := m.hosts.entry(h)
+		if e == nil {
+			report(s.pos, "%q %s", h, wrong)
+			continue
+		}
+		e.services = append(e.services, r)
+	}
+	return r
+}
+
+func compileSources(list []source, service string, at pos, report reporter) []valueSource {
+	var out []valueSource
+	for i := range list {
+		if v, ok := compileSource(&list[i], service, at, report); ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (m *matcher) compileMessage(def *message, service, kind string, s *serviceRule, report reporter) *messageRule {
+	r := &messageRule{def: def, service: service, kind: kind}
+	r.account = compileSources(def.Account, service, def.pos, report)
+	if s != nil {
+		r.account = append(r.account, s.account...)
+	}
+	r.recipients = compileSources(def.Recipients, service, def.pos, report)
+	r.text = compileSources(def.Text, service, def.pos, report)
+	r.id = compileSources(def.ID, service, def.pos, report)
+	if def.Each != "" {
+		var err error
+		if r.each, err = compileJSONPath(def.Each); err != nil {
+			report(def.pos, "each: %q is not a JSONPath: %s\nRFC 9535, for example $.requests[*]", def.Each, err)
+		}
+		r.needsBody = true
+	}
+	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
+		r.needsBody = r.needsBody || slices.ContainsFunc(list, func(v valueSource) bool { return v.needsBody() })
+	}
+	r.outcome = compileOutcome(def.Outcome, report)
+	if len(def.Match) == 0 {
+		report(def.pos, "message %s has no match: what does it look like on the wire?", def.Name)
+	}
+	for i := range def.Match {
+		r.matches = append(r.matches, compileMatch(&def.Match[i], r, report))
+	}
+	return r
+}
+
+func compileMatch(def *match, r *messageRule, report reporter) *matchRule {
+	at := def.pos
+	if at.Line == 0 {
+		at = r.def.pos
+	}
+	c := &matchRule{pos: at, message: r, hosts: def.Host}
+	for _, name := range def.Method {
+		if name = strings.ToUpper(name); name == "" || strings.ContainsAny(name, " /*") {
+			report(at, "%q is not an HTTP method", name)
+			continue
+		}
+		c.methods = append(c.methods, name)
+	}
+	if len(def.Path) == 0 {
+		report(at, "a match of %s has no path\n/** is every path", r.def.Name)
+	}
+	for _, text := range def.Path {
+		p, err := compilePath(text)
+		if err != nil {
+			report(at, "path %q: %s", text, err)
+			continue
+		}
+		c.paths = append(c.paths, p)
+	}
+	c.query = compileChecks(def.Query, false, false, at, report)
+	c.header = compileChecks(def.Header, false, false, at, report)
+	for i := range c.header {
+		c.header[i].name = http.CanonicalHeaderKey(c.header[i].name)
+	}
+	c.form = compileChecks(def.Form, false, false, at, report)
+	c.json = compileChecks(def.JSON, true, false, at, report)
+	if def.When != "" {
+		var err error
+		if c.when, err = compileWhen(def.When); err != nil {
+			first, _, _ := strings.Cut(err.Error(), "\n")
+			report(at, "when: %s\nit may read host, method, path, capture, query, header, form and json", first)
+		}
+	}
+	c.needsBody = len(c.form)+len(c.json) > 0 || c.when != nil && c.when.body
+	captured := map[string]bool{}
+	for _, p := range c.paths {
+		for _, n := range p.names() {
+			captured[n] = true
+		}
+	}
+	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
+		for _, v := range list {
+			if v.place == inPath && !captured[v.name] && len(c.paths) > 0 {
+				report(at, "no path of this match of %s captures {%s}", r.def.Name, v.name)
+			}
+		}
+	}
+	return c
+}
+
+// index puts a message's matches under their hosts and paths.
+func (m *matcher) index(r *messageRule, serviceHosts []string, report reporter) {
+	m.messages = append(m.messages, r)
+	for _, c := range r.matches {
+		hosts := c.hosts
+		if len(hosts) == 0 {
+			if hosts = serviceHosts; len(hosts) == 0 {
+				report(c.pos, "a match of %s has no host, and no service %s says which hosts are its own", r.def.Name, r.service)
+			}
+		}
+		for _, h := range hosts {
+			e, wrong := m.hosts.entry(h)
+			if e == nil {
+				report(c.pos, "%q %s", h, wrong)
+				continue
+			}
+			for _, p := range c.paths {
+				at := e.paths.insert(p)
+				at.leaves = append(at.leaves, int32(len(m.leaves)))
+				m.leaves = append(m.leaves, leaf{c, p})
+			}
+		}
+	}
+}
+
+// link gives every message its compiled refusal.
+func (m *matcher) link(all *refusals) {
+	for _, r := range m.messages {
+		if r.def.Refuse != "" && all != nil {
+			r.refusal = all.byName[r.def.Refuse]
+		}
+	}
+}
+
+// named reports whether a rule names this host, which may carry a port. One
+// without a port is any port's.
+func (m *matcher) named(host string) bool {
+	name, port := splitHost(host)
+	var buf [4]*hostEntry
+	if len(m.hosts.find(name, port, buf[:0])) > 0 {
+		return true
+	}
+	if port == "" {
+		for _, e := range m.hosts.all {
+			if e.port != "" && len(m.hosts.find(name, e.port, buf[:0])) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hostPatterns lists the hosts that rules name, sorted.
+func (m *matcher) hostPatterns() []string {
+	out := make([]string, 0, len(m.hosts.all))
+	for p := range m.hosts.all {
+		out = append(out, p)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// look finds what a call could be, before its body is read.
+func (m *matcher) look(s *Set, c *Call) Sighting {
+	name, port := splitHost(c.Host)
+	if port == "" {
+		port = "443"
+		if c.Scheme == "http" || c.Scheme == "ws" {
+			port = "80"
+		}
+	}
+	var buf [4]*hostEntry
+	entries := m.hosts.find(name, port, buf[:0])
+	if len(entries) == 0 {
+		return Sighting{}
+	}
+	sight := Sighting{set: s, call: c}
+	var found [16]int32
+	for _, e := range entries {
+		if sight.service == nil && len(e.services) > 0 {
+			sight.service = e.services[0]
+		}
+		list, n := readings(c.Path)
+		for _, r := range list[:n] {
+			path := normalisePath(c.Path, r)
+			for _, i := range e.paths.walk(path[1:], found[:0]) {
+				sight.consider(m.leaves[i], path)
+			}
+		}
+	}
+	return sight
+}
+
+func (c *matchRule) String() string {
+	return fmt.Sprintf("%s at %s", c.message.def.Name, c.pos)
+}

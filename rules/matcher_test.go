@@ -1,0 +1,378 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// load makes a Set of one file's text, with hashes that can be read.
+func loadText(t testing.TB, text string) *Set {
+	t.Helper()
+	s, err := LoadFS(fstest.MapFS{"q.yaml": {Data: []byte(text)}}, []string{"q.yaml"}, Options{
+		Hash: func(kind, value string) string { return "<" + kind + " " + value + ">" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// call makes a Call of a method and a URL as a client would write them, and
+// of header lines.
+func call(t testing.TB, method, target string, headers ...string) *Call {
+	t.Helper()
+	scheme, rest, _ := strings.Cut(target, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	path, query, _ := strings.Cut("/"+path, "?")
+	c := &Call{Method: method, Scheme: scheme, Host: host, Path: path, Query: query, Header: http.Header{}}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		c.Header.Add(name, value)
+	}
+	return c
+}
+
+const oneRule = `
+version: 1
+services:
+  chat: {hosts: [chat.example], account: [{cookie: sid, secret: true}], unmatched: report}
+messages:
+  - name: chat.message
+    match:
+      method: POST
+      path: /api/v1/send
+      query: {action: create}
+    recipients: [{json: '$.to[*]'}, {form: to}]
+    text: {json: $.text}
+    id: [{json: $.id}, {form: id}]
+`
+
+// Every spelling that a server might take for the send is the send.
+func TestSpellings(t *testing.T) {
+	s := loadText(t, oneRule)
+	const body = `{"to":["bob"],"text":"hi"}`
+	for _, c := range []struct {
+		name, method, target string
+		headers              []string
+		want                 bool
+	}{
+		{name: "plain", target: "https://chat.example/api/v1/send?action=create", want: true},
+		{name: "http", target: "http://chat.example/api/v1/send?action=create", want: true},
+		{name: "any port", target: "https://chat.example:8443/api/v1/send?action=create", want: true},
+		{name: "host in capitals with a dot", target: "https://CHAT.Example./api/v1/send?action=create", want: true},
+		{name: "full-width host", target: "https://ｃｈａｔ.example/api/v1/send?action=create", want: true},
+		{name: "encoded letter", target: "https://chat.example/api/v1/%73end?action=create", want: true},
+		{name: "encoded twice", target: "https://chat.example/api/v1/%2573end?action=create", want: true},
+		{name: "encoded slash", target: "https://chat.example/api%2Fv1/send?action=create", want: true},
+		{name: "encoded slash twice", target: "https://chat.example/api%252fv1/send?action=create", want: true},
+		{name: "backslash", target: `https://chat.example/api\v1%5csend?action=create`, want: true},
+		{name: "double slash", target: "https://chat.example//api//v1/send?action=create", want: true},
+		{name: "dot", target: "https://chat.example/api/./v1/send/.?action=create", want: true},
+		{name: "dots", target: "https://chat.example/api/x/../v1/send?action=create", want: true},
+		{name: "encoded dots", target: "https://chat.example/api/x/%2e%2E/v1/send?action=create", want: true},
+		{name: "encoded slash and dots", target: "https://chat.example/api/x%2f..%2fv1/send?action=create", want: true},
+		{name: "dots above the root", target: "https://chat.example/../../api/v1/send?action=create", want: true},
+		{name: "trailing slash", target: "https://chat.example/api/v1/send/?action=create", want: true},
+		{name: "matrix parameter", target: "https://chat.example/api;v=1/v1/send;x=y?action=create", want: true},
+		{name: "matrix dots", target: "https://chat.example/api/x/..;/v1/send?action=create", want: true},
+		{name: "encoded query", target: "https://chat.example/api/v1/send?%61ction=cr%65ate", want: true},
+		{name: "query among others", target: "https://chat.example/api/v1/send?a=b&action=create&c", want: true},
+		{name: "query twice", target: "https://chat.example/api/v1/send?action=read&action=create", want: true},
+		{name: "query after a semicolon", target: "https://chat.example/api/v1/send?x=1;action=create", want: true},
+		{name: "query before a semicolon", target: "https://chat.example/api/v1/send?action=create;x=1", want: true},
+		{name: "overridden method", method: "GET", target: "https://chat.example/api/v1/send?action=create", headers: []string{"X-HTTP-Method-Override: post"}, want: true},
+		{name: "override to something else", target: "https://chat.example/api/v1/send?action=create", headers: []string{"X-HTTP-Method-Override: GET"}, want: true},
+
+		{name: "another case of the path", target: "https://chat.example/API/v1/send?action=create"},
+		{name: "another action", target: "https://chat.example/api/v1/send?action=creates"},
+		{name: "no action", target: "https://chat.example/api/v1/send"},
+		{name: "another method", method: "GET", target: "https://chat.example/api/v1/send?action=create"},
+		{name: "longer path", target: "https://chat.example/api/v1/send/2?action=create"},
+		{name: "another host", target: "https://chat.example.com/api/v1/send?action=create"},
+		{name: "a host below", target: "https://a.chat.example/api/v1/send?action=create"},
+	} {
+		method := c.method
+		if method == "" {
+			method = "POST"
+		}
+		sight := s.Look(call(t, method, c.target, append(c.headers, "Cookie: sid=1")...))
+		sending, err := sight.Read([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if got := sending != nil; got != c.want {
+			t.Errorf("%s: a message: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// Whatever a server might take a body for is read, or refused.
+func TestBodies(t *testing.T) {
+	s := loadText(t, oneRule)
+	form := "Content-Type: application/x-www-form-urlencoded"
+	utf16 := func(s string) string {
+		out := "\xff\xfe"
+		for _, c := range []byte(s) {
+			out += string([]byte{c, 0})
+		}
+		return out
+	}
+	const multi = "--b\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\nbob\r\n--b--\r\n"
+	for _, c := range []struct {
+		name, headers, body string
+		want                string // recipients, or ! and a reason
+	}{
+		{name: "json", body: `{"to":["bob","eve","bob"]}`, want: "bob eve"},
+		{name: "json as text", headers: "Content-Type: text/plain;charset=UTF-8", body: `{"to":["bob"]}`, want: "bob"},
+		{name: "json as a form", headers: form, body: `{"to":["bob"]}`, want: "bob"},
+		{name: "white space before", body: " \r\n\t{\"to\":[\"bob\"]}", want: "bob"},
+		{name: "byte order mark", body: "\xef\xbb\xbf{\"to\":[\"bob\"]}", want: "bob"},
+		{name: "UTF-16", body: utf16(`{"to":["bob"]}`), want: "bob"},
+		{name: "UTF-16 without a mark", body: utf16(`{"to":["bob"]}`)[2:], want: "bob"},
+		{name: "escaped name", body: `{"t\u006f":["bob"]}`, want: "bob"},
+		{name: "numbers stay exact", body: `{"to":[9007199254740993,-100123456789012345678,1e3]}`, want: "9007199254740993 -100123456789012345678 1000"},
+		{name: "form", headers: form, body: "to=bob&x=1", want: "bob"},
+		{name: "form without a type", body: "to=b%6fb", want: "bob"},
+		{name: "two recipients in a form", headers: form, body: "to=bob&to=eve", want: "bob eve"},
+		{name: "a bare percent sign", headers: form, body: "text=100%&to=bob", want: "bob"},
+		{name: "multipart", headers: "Content-Type: multipart/form-data; boundary=b", body: multi, want: "bob"},
+		{name: "multipart without a type", body: multi, want: "bob"},
+		{name: "empty", body: "", want: ""},
+		{name: "another shape", body: `[1]`, want: ""},
+
+		{name: "a name twice", body: `{"to":["bob"],"to":["eve"]}`, want: "!a JSON object has a name twice"},
+		{name: "a name twice by escape", body: `{"to":["bob"],"t\u006f":["eve"]}`, want: "!a JSON object has a name twice"},
+		{name: "a name twice, deep", body: `{"a":{"b":1,"b":2},"to":["bob"]}`, want: "!a JSON object has a name twice"},
+		{name: "cut off", body: `{"to":["bob"]`, want: "!the JSON ends too early"},
+		{name: "two values", body: `{"to":["bob"]}{"to":["eve"]}`, want: "!something follows the JSON"},
+		{name: "comment", body: `{/**/"to":["bob"]}`, want: "!it is not valid JSON"},
+		{name: "invalid UTF-8", body: "{\"to\":[\"\xff\"]}", want: "!it is not valid JSON"},
+		{name: "lone surrogate", body: `{"to":["\ud800"]}`, want: "!it is not valid JSON"},
+		{name: "deep", body: strings.Repeat("[", 300) + strings.Repeat("]", 300), want: "!the JSON is nested too deep"},
+		{name: "protobuf", headers: "Content-Type: application/x-protobuf2", body: "\x0a\x03bob", want: "!it is neither JSON nor a form"},
+		{name: "a scalar called JSON", headers: "Content-Type: application/json", body: `"to"`, want: "!it is called JSON and is neither an object nor an array"},
+		{name: "multipart cut off", headers: "Content-Type: multipart/form-data; boundary=b", body: multi[:60], want: "!its parts are cut off or malformed"},
+		{name: "unknown encoding", headers: "Content-Encoding: compress", body: `{"to":["bob"]}`, want: "!its encoding is not known"},
+		{name: "not gzip", headers: "Content-Encoding: gzip", body: `{"to":["bob"]}`, want: "!it is not encoded as it says"},
+	} {
+		headers := []string{"Cookie: sid=1"}
+		if c.headers != "" {
+			headers = append(headers, c.headers)
+		}
+		sight := s.Look(call(t, "POST", "https://chat.example/api/v1/send?action=create", headers...))
+		sending, err := sight.Read([]byte(c.body))
+		var bad *UnreadableError
+		got := ""
+		switch {
+		case errors.As(err, &bad):
+			got = "!" + bad.Reason
+		case err != nil:
+			got = err.Error()
+		case sending == nil:
+			got = "no message"
+		default:
+			for _, r := range sending.Messages[0].Recipients {
+				got += " " + strings.TrimSuffix(strings.TrimPrefix(r, "<chat.recipient "), ">")
+			}
+			got = strings.TrimPrefix(got, " ")
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// What lies between a host that is named and a message is the service's.
+func TestUnmatched(t *testing.T) {
+	s := loadText(t, oneRule)
+	other := s.Look(call(t, "GET", "https://elsewhere.example/"))
+	if other.Message() || other.Service() != "" || other.Unmatched() != "pass" || other.WebSockets() != "pass" {
+		t.Error("a host that no rule names has a service")
+	}
+	profile := s.Look(call(t, "GET", "https://chat.example/profile"))
+	if profile.Message() || profile.Service() != "chat" || profile.Unmatched() != "report" {
+		t.Errorf("%v %q %q", profile.Message(), profile.Service(), profile.Unmatched())
+	}
+}
+
+func TestConditionsOnTheBody(t *testing.T) {
+	s := loadText(t, `
+version: 1
+messages:
+  - name: chat.note
+    match:
+      - {host: "*.chat.example", path: '/bot{token}/{method}', json: {$.type: [note, "urn:n:*"]}, header: {x-app: true}}
+      - {host: "*.chat.example", path: '/bot{token}/{method}', form: {type: note}, when: 'capture.method startsWith "send" && form.n == "1"'}
+    account: {path: token, before: ':', as: chat.bot}
+`)
+	for _, c := range []struct {
+		name, target, header, body string
+		want                       bool
+	}{
+		{"json", "https://a.chat.example/bot1:x/go", "X-App: 1", `{"type":"note"}`, true},
+		{"glob", "https://a.chat.example/bot1:x/go", "X-App: 1", `{"type":"urn:n:5"}`, true},
+		{"no header", "https://a.chat.example/bot1:x/go", "X-Other: 1", `{"type":"note"}`, false},
+		{"another type", "https://a.chat.example/bot1:x/go", "X-App: 1", `{"type":"notes"}`, false},
+		{"when", "https://a.chat.example/bot1:x/sendIt", "X-Other: 1", `type=note&n=1`, true},
+		{"when not", "https://a.chat.example/bot1:x/getIt", "X-Other: 1", `type=note&n=1`, false},
+		{"no label", "https://chat.example/bot1:x/sendIt", "X-App: 1", `{"type":"note"}`, false},
+		{"two labels", "https://a.b.chat.example/bot1:x/sendIt", "X-App: 1", `{"type":"note"}`, false},
+	} {
+		sight := s.Look(call(t, "POST", c.target, c.header))
+		got, err := sight.Read([]byte(c.body))
+		if err != nil || (got != nil) != c.want {
+			t.Errorf("%s: %v %v, want %v", c.name, got, err, c.want)
+		}
+		if got != nil && !slices.Equal(got.Identities, []string{"chat~<chat.bot 1>"}) {
+			t.Errorf("%s: %q", c.name, got.Identities)
+		}
+	}
+}
+
+// A request that carries its method and query in the body is the message that
+// the service makes of it.
+func TestTunnelledQuery(t *testing.T) {
+	s := loadText(t, oneRule)
+	target := "https://chat.example/api/v1/send"
+	mixed := "--b\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\naction=create\r\n--b\r\nContent-Type: application/json\r\n\r\n{\"to\":[\"bob\"]}\r\n--b--\r\n"
+	for name, c := range map[string]struct {
+		headers []string
+		body    string
+		want    bool
+	}{
+		"form":        {[]string{"X-HTTP-Method-Override: POST", "Content-Type: application/x-www-form-urlencoded"}, "action=create", true},
+		"mixed":       {[]string{"X-HTTP-Method-Override: POST", "Content-Type: multipart/mixed; boundary=b"}, mixed, true},
+		"a read":      {[]string{"X-HTTP-Method-Override: GET", "Content-Type: application/x-www-form-urlencoded"}, "action=find", false},
+		"no override": {[]string{"Content-Type: application/x-www-form-urlencoded"}, "action=create", false},
+	} {
+		sight := s.Look(call(t, "POST", target, append(c.headers, "Cookie: sid=1")...))
+		got, err := sight.Read([]byte(c.body))
+		if err != nil || (got != nil) != c.want {
+			t.Errorf("%s: %v %v, want %v", name, got, err, c.want)
+		}
+	}
+}
+
+func TestBatches(t *testing.T) {
+	s := loadText(t, `
+version: 1
+services: {mail: {hosts: [mail.example]}}
+messages:
+  - name: mail.mail
+    match: {method: POST, path: /batch}
+    each: $.list[*]
+    account: [{json: $.from}, {header: x-key}]
+    recipients: {json: "$['to','cc'][*]"}
+    cost: recipients
+    outcome:
+      items: $.results[*]
+      sent: {json: {$.code: 0}}
+      not_sent: {any: [{json: {$.code: [4, 12]}}, {status: 4xx}]}
+`)
+	read := func(body string) (*Sending, error) {
+		sight := s.Look(call(t, "POST", "https://mail.example/batch", "X-Key: k"))
+		return sight.Read([]byte(body))
+	}
+	got, err := read(`{"list":[{"to":["a","b"],"cc":["c"]},{"to":["d"]}]}`)
+	if err != nil || len(got.Messages) != 2 || got.Messages[0].Cost != 3 || got.Messages[1].Cost != 1 {
+		t.Fatalf("%+v %v", got, err)
+	}
+	h := http.Header{}
+	for _, c := range []struct {
+		status int
+		body   string
+		want   []Outcome
+	}{
+		{200, `{"results":[{"code":0},{"code":12}]}`, []Outcome{Sent, NotSent}},
+		{200, `{"results":[{"code":112},{"code":0}]}`, []Outcome{Unclear, Sent}},
+		{200, `{"results":[{"code":0}]}`, []Outcome{Unclear, Unclear}},
+		{403, `{"error":"no"}`, []Outcome{NotSent, NotSent}},
+		{200, `{"resu`, []Outcome{Unclear, Unclear}},
+	} {
+		if out := got.Outcomes(c.status, h, []byte(c.body)); !slices.Equal(out, c.want) {
+			t.Errorf("%d %s: %v, want %v", c.status, c.body, out, c.want)
+		}
+	}
+	if _, err = read(`{"list":[{"from":"x","to":["a"]},{"from":"y","to":["a"]}]}`); !errors.Is(err, ErrMixedAccounts) {
+		t.Errorf("two senders: %v", err)
+	}
+	if got, err = read("list=" + url.QueryEscape(`[{"to":["a"]},{"to":["b"]},{"to":["c"]}]`)); err != nil || len(got.Messages) != 3 {
+		t.Errorf("a list in a form: %+v %v", got, err)
+	}
+	if got, err = read(`{"list":[]}`); err != nil || len(got.Messages) != 1 {
+		t.Errorf("nothing to count one by one: %+v %v", got, err)
+	}
+}
+
+// Secrets and recipients leave the matcher only as hashes.
+func TestIDs(t *testing.T) {
+	s := loadText(t, oneRule)
+	read := func(body string) Message {
+		sight := s.Look(call(t, "POST", "https://chat.example/api/v1/send?action=create", "Cookie: a=b; sid=\"one\"", "Cookie: sid=two"))
+		got, err := sight.Read([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"chat~<chat.sid one>", "chat~<chat.sid two>"}; !slices.Equal(got.Identities, want) {
+			t.Errorf("%q, want %q", got.Identities, want)
+		}
+		return got.Messages[0]
+	}
+	if m := read(`{"id":"x1","text":"` + strings.Repeat("a", 161) + `"}`); m.ID != "<chat.id x1>" || m.Segments != 2 {
+		t.Errorf("%+v", m)
+	}
+	if m := read(`id=1&id=2`); m.ID != "" {
+		t.Errorf("two ids that differ: %q", m.ID)
+	}
+}
+
+func benchSet(b *testing.B, n int, hosts bool) *Set {
+	var text strings.Builder
+	text.WriteString("version: 1\nmessages:\n")
+	for i := range n {
+		host, path := "chat.example", fmt.Sprintf("/api/v%d/{account}/send", i)
+		if hosts {
+			host, path = fmt.Sprintf("h%d.example", i), "/api/v1/{account}/send"
+		}
+		fmt.Fprintf(&text, "  - {name: chat.m%d, match: {host: %s, method: POST, path: '%s', query: {action: create}}, account: {path: account}}\n", i, host, path)
+	}
+	return loadText(b, text.String())
+}
+
+func BenchmarkLook(b *testing.B) {
+	for _, hosts := range []bool{false, true} {
+		for _, n := range []int{10, 1000, 10000} {
+			name := fmt.Sprintf("paths/%d", n)
+			target := fmt.Sprintf("https://chat.example/api/v%d/anna/send?action=create", n/2)
+			if hosts {
+				name = fmt.Sprintf("hosts/%d", n)
+				target = fmt.Sprintf("https://h%d.example/api/v1/anna/send?action=create", n/2)
+			}
+			b.Run(name, func(b *testing.B) {
+				s := benchSet(b, n, hosts)
+				c := call(b, "POST", target)
+				b.ReportAllocs()
+				for b.Loop() {
+					if sight := s.Look(c); !sight.Message() {
+						b.Fatal("no message")
+					}
+				}
+			})
+		}
+	}
+	b.Run("miss", func(b *testing.B) {
+		s := benchSet(b, 1000, false)
+		c := call(b, "GET", "https://chat.example/profile/anna?x=y")
+		b.ReportAllocs()
+		for b.Loop() {
+			if sight := s.Look(c); sight.Message() {
+				b.Fatal("a message")
+			}
+		}
+	})
+}

@@ -1,0 +1,79 @@
+package rules
+
+// `when`: an expression for the rare condition that the fields of a match
+// cannot say.
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/vm"
+)
+
+// whenEnv is what a match's `when` may read.
+type whenEnv struct {
+	Host    string            `expr:"host"`
+	Method  string            `expr:"method"`
+	Path    string            `expr:"path"` // in normal form
+	Capture map[string]string `expr:"capture"`
+	Query   map[string]string `expr:"query"`  // the first value of each
+	Header  map[string]string `expr:"header"` // by lower-case name
+	Form    map[string]string `expr:"form"`
+	JSON    any               `expr:"json"`
+}
+
+// whenProgram is a compiled `when`.
+type whenProgram struct {
+	program *vm.Program
+	text    string
+	body    bool // it reads form or json
+}
+
+func compileWhen(text string) (*whenProgram, error) {
+	names := &identifiers{}
+	program, err := expr.Compile(text, expr.Env(whenEnv{}), expr.AsBool(), expr.Patch(names))
+	if err != nil {
+		return nil, err
+	}
+	return &whenProgram{program, text, slices.Contains(names.list, "json") || slices.Contains(names.list, "form")}, nil
+}
+
+// identifiers collects the names that an expression uses.
+type identifiers struct{ list []string }
+
+func (n *identifiers) Visit(node *ast.Node) {
+	if id, ok := (*node).(*ast.IdentifierNode); ok {
+		n.list = append(n.list, id.Value)
+	}
+}
+
+// holds runs the expression. One that fails (it looked into something that is
+// not there) does not hold.
+func (w *whenProgram) holds(in *input) bool {
+	env := whenEnv{
+		Host: NormaliseHost(in.call.Host), Method: in.call.Method, Path: in.path,
+		Capture: map[string]string{}, Query: firsts(in.queryFields()),
+		Header: map[string]string{}, Form: firsts(in.body.fields), JSON: in.body.json,
+	}
+	for _, name := range in.pattern.names() {
+		env.Capture[name] = in.pattern.capture(in.path, name)
+	}
+	for name, list := range in.call.Header {
+		if len(list) > 0 {
+			env.Header[strings.ToLower(name)] = list[0]
+		}
+	}
+	out, err := expr.Run(w.program, env)
+	yes, _ := out.(bool)
+	return err == nil && yes
+}
+
+func firsts(f fields) map[string]string {
+	m := make(map[string]string, len(f))
+	for i := len(f) - 1; i >= 0; i-- {
+		m[f[i].name] = f[i].value
+	}
+	return m
+}

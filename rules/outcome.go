@@ -1,0 +1,198 @@
+package rules
+
+// What an answer says about the messages of its request. A value in a
+// condition that is a number or a boolean must be equal; any other is equal
+// or a regular expression that is found in the value.
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/ohler55/ojg/jp"
+)
+
+// outcomeRule is an outcome, compiled: what it tells, the first that holds
+// decides.
+type outcomeRule struct {
+	items     jp.Expr
+	tells     []tell
+	needsBody bool
+}
+
+type tell struct {
+	outcome Outcome
+	when    conditionRule
+}
+
+type conditionRule struct {
+	status []string // three characters each: 200, 2xx
+	json   []check
+	header []check
+	any    []conditionRule
+}
+
+func compileOutcome(def *outcome, report reporter) *outcomeRule {
+	if def == nil {
+		return nil
+	}
+	r := &outcomeRule{}
+	if def.Items != "" {
+		var err error
+		if r.items, err = compileJSONPath(def.Items); err != nil {
+			report(def.pos, "items: %q is not a JSONPath: %s", def.Items, err)
+		}
+	}
+	// What gives quota back is asked first and what says all is well last.
+	for _, t := range []struct {
+		outcome Outcome
+		def     *condition
+	}{
+		{NotSent, def.NotSent}, {Challenged, def.Challenged}, {Restricted, def.Restricted},
+		{Throttled, def.Throttled}, {Sent, def.Sent},
+	} {
+		if t.def != nil {
+			c := compileCondition(t.def, def.pos, report)
+			r.needsBody = r.needsBody || c.needsBody()
+			r.tells = append(r.tells, tell{t.outcome, c})
+		}
+	}
+	return r
+}
+
+func compileCondition(def *condition, at pos, report reporter) conditionRule {
+	if def.Line > 0 {
+		at = def.pos
+	}
+	c := conditionRule{
+		json:   compileChecks(def.JSON, true, true, at, report),
+		header: compileChecks(def.Header, false, true, at, report),
+	}
+	for i := range c.header {
+		c.header[i].name = http.CanonicalHeaderKey(c.header[i].name)
+	}
+	for _, s := range def.Status {
+		if !isStatus(s) {
+			report(at, "%q is not a status\n429, or 4xx for all of 400 to 499", s)
+			continue
+		}
+		c.status = append(c.status, s)
+	}
+	for i := range def.Any {
+		c.any = append(c.any, compileCondition(&def.Any[i], at, report))
+	}
+	if len(def.Status)+len(def.JSON)+len(def.Header)+len(def.Any) == 0 {
+		report(at, "a condition that asks nothing always holds\ngive it status, json, header or any")
+	}
+	return c
+}
+
+func isStatus(s string) bool {
+	if len(s) != 3 || s[0] < '1' || s[0] > '9' {
+		return false
+	}
+	digit := func(c byte) bool { return '0' <= c && c <= '9' }
+	return s[1:] == "xx" || digit(s[1]) && digit(s[2])
+}
+
+func (c *conditionRule) needsBody() bool {
+	return len(c.json) > 0 || slices.ContainsFunc(c.any, func(c conditionRule) bool { return c.needsBody() })
+}
+
+// answered is an answer as conditions look at it.
+type answered struct {
+	status  string
+	header  http.Header
+	tree    any
+	hasTree bool
+}
+
+func (c *conditionRule) holds(a *answered) bool {
+	if len(c.status) > 0 && !slices.ContainsFunc(c.status, func(s string) bool {
+		return s == a.status || len(a.status) == 3 && s[1:] == "xx" && s[0] == a.status[0]
+	}) {
+		return false
+	}
+	for i := range c.header {
+		if !c.header[i].holds(a.header[c.header[i].name]) {
+			return false
+		}
+	}
+	for i := range c.json {
+		// An answer that cannot be read tells nothing, not even absence.
+		if !a.hasTree || !c.json[i].holdsJSON(a.tree, true) {
+			return false
+		}
+	}
+	return len(c.any) == 0 || slices.ContainsFunc(c.any, func(c conditionRule) bool { return c.holds(a) })
+}
+
+func (r *outcomeRule) tell(a *answered) Outcome {
+	for i := range r.tells {
+		if r.tells[i].when.holds(a) {
+			return r.tells[i].outcome
+		}
+	}
+	return Unclear
+}
+
+// OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
+func (m *Message) OutcomeNeedsBody() bool {
+	return m.rule != nil && m.rule.outcome != nil && m.rule.outcome.needsBody
+}
+
+// Outcomes says what an answer means for the n messages that one request
+// sent of this message's rule. Where the answer lists items, the k-th is
+// about the k-th message; a list of another length says nothing.
+func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome {
+	out := make([]Outcome, n)
+	if m.rule == nil || m.rule.outcome == nil {
+		return out
+	}
+	r := m.rule.outcome
+	a := answered{status: strconv.Itoa(status), header: h}
+	if r.needsBody || r.items != nil {
+		if b, err := decoded(h, body); err == nil {
+			if b, err = toUTF8(b); err == nil {
+				a.tree, err = readJSON(b)
+				a.hasTree = err == nil
+			}
+		}
+	}
+	if r.items != nil && a.hasTree {
+		if items := r.items.Get(a.tree); len(items) == n {
+			for i := range items {
+				a.tree = items[i]
+				out[i] = r.tell(&a)
+			}
+			return out
+		} else if len(items) > 0 {
+			return out
+		}
+	}
+	all := r.tell(&a)
+	for i := range out {
+		out[i] = all
+	}
+	return out
+}
+
+// OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
+func (s *Sending) OutcomeNeedsBody() bool {
+	return slices.ContainsFunc(s.Messages, func(m Message) bool { return m.OutcomeNeedsBody() })
+}
+
+// Outcomes says what the answer means for each message.
+func (s *Sending) Outcomes(status int, h http.Header, body []byte) []Outcome {
+	out := make([]Outcome, 0, len(s.Messages))
+	for i := 0; i < len(s.Messages); {
+		// Messages of one rule stand together.
+		n := 1
+		for i+n < len(s.Messages) && s.Messages[i+n].rule == s.Messages[i].rule {
+			n++
+		}
+		out = append(out, s.Messages[i].Outcomes(n, status, h, body)...)
+		i += n
+	}
+	return out
+}

@@ -1,0 +1,178 @@
+package rules
+
+// A Sighting is a request as far as its first lines show it, and a Sending is
+// what its body then makes of it.
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// ErrMixedAccounts: the items of one request are of different accounts.
+var ErrMixedAccounts = errors.New("the request carries messages of different accounts")
+
+// A Sighting is what a call could be, by its host, method, path, query and
+// headers. The zero value is a call to a host that no rule names.
+type Sighting struct {
+	set        *Set
+	call       *Call
+	service    *serviceRule
+	candidates []candidate
+}
+
+// candidate is a match that still holds.
+type candidate struct {
+	leaf
+	path string // in the reading that matched
+	// tunnelled: the query does not hold as it stands, but the body may
+	// carry another.
+	tunnelled bool
+}
+
+// Message reports whether the call can still be a message.
+func (s *Sighting) Message() bool { return len(s.candidates) > 0 }
+
+// NeedsBody reports whether Read looks at the body.
+func (s *Sighting) NeedsBody() bool {
+	return slices.ContainsFunc(s.candidates, candidate.needsBody)
+}
+
+func (c candidate) needsBody() bool {
+	return c.tunnelled || c.match.needsBody || c.match.message.needsBody
+}
+
+// Service is the service that owns the host, or "".
+func (s *Sighting) Service() string {
+	switch {
+	case s.service != nil:
+		return s.service.name
+	case len(s.candidates) > 0:
+		return s.candidates[0].match.message.service
+	}
+	return ""
+}
+
+// Unmatched is what to do with a call that is no message: pass, report or
+// reject.
+func (s *Sighting) Unmatched() string {
+	if s.service == nil {
+		return "pass"
+	}
+	return s.service.unmatched
+}
+
+// WebSockets is what to do with a WebSocket: pass or reject.
+func (s *Sighting) WebSockets() string {
+	if s.service == nil {
+		return "pass"
+	}
+	return s.service.webSockets
+}
+
+// consider keeps a match if what can be seen without the body holds. A method
+// or query that a header overrides may be either.
+func (s *Sighting) consider(l leaf, path string) {
+	c := candidate{leaf: l, path: path}
+	h := s.call.Header
+	if !l.match.methodHolds(s.call.Method, h) {
+		return
+	}
+	for i := range l.match.header {
+		if k := &l.match.header[i]; !k.holds(h[k.name]) {
+			return
+		}
+	}
+	for i := range l.match.query {
+		if !l.match.query[i].queryHolds(s.call.Query) {
+			if !overridden(h) {
+				return
+			}
+			c.tunnelled = true
+		}
+	}
+	s.candidates = append(s.candidates, c)
+}
+
+func (c *matchRule) methodHolds(method string, h http.Header) bool {
+	if len(c.methods) == 0 || slices.Contains(c.methods, method) {
+		return true
+	}
+	for _, name := range overrides() {
+		for _, v := range h[name] {
+			if slices.ContainsFunc(c.methods, func(m string) bool { return strings.EqualFold(m, strings.TrimSpace(v)) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Read reads the body and says what the call would send: nil if it is no
+// message after all. The error is an *UnreadableError, ErrMixedAccounts,
+// ErrAmbiguous or ErrUnknownAccount; none of them can be let through.
+func (s *Sighting) Read(body []byte) (*Sending, error) {
+	if len(s.candidates) == 0 {
+		return nil, nil
+	}
+	var read content
+	if s.NeedsBody() {
+		var err error
+		if read, err = readBody(s.call.Header, body); err != nil {
+			return nil, err
+		}
+	}
+	var out Sending
+	var all []identity
+	seen := make([]*messageRule, 0, 4)
+	for _, c := range s.candidates {
+		rule := c.match.message
+		if slices.Contains(seen, rule) {
+			continue
+		}
+		in := input{call: s.call, body: &read, pattern: c.pattern, path: c.path}
+		if !c.holds(&in) {
+			continue
+		}
+		seen = append(seen, rule)
+		ids, err := rule.messages(&in, s.set.o.Hash, &out)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ids...)
+	}
+	if len(out.Messages) == 0 {
+		return nil, nil
+	}
+	out.Service = out.Messages[0].Service
+	var err error
+	out.Account, out.Class, out.Identities, err = s.set.who(all, s.call.ProxyUser, s.call.Authenticated)
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// holds checks the conditions that waited for the body.
+func (c *candidate) holds(in *input) bool {
+	m := c.match
+	if c.tunnelled {
+		for i := range m.query {
+			if k := &m.query[i]; !k.holds(in.queryFields().all(k.name)) {
+				return false
+			}
+		}
+	}
+	for i := range m.form {
+		if k := &m.form[i]; !k.holds(in.body.fields.all(k.name)) {
+			return false
+		}
+	}
+	for i := range m.json {
+		if !m.json[i].holdsJSON(in.body.json, in.body.hasJSON) {
+			return false
+		}
+	}
+	return m.when == nil || m.when.holds(in)
+}

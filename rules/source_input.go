@@ -1,0 +1,84 @@
+package rules
+
+// A request, opened as far as rules have asked for.
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+var errDollar = errors.New("it begins with $")
+
+// input is what sources and conditions look at.
+type input struct {
+	call *Call
+	body *content
+	// pattern and path are what matched, for captures.
+	pattern *pathPattern
+	path    string
+	// item is one item of a batch, where batch is set.
+	item  any
+	batch bool
+
+	query    fields
+	hasQuery bool
+}
+
+func (in *input) queryFields() fields {
+	if !in.hasQuery {
+		in.query, in.hasQuery = readForm(in.call.Query), true
+		if overridden(in.call.Header) {
+			// A tunnelled query: rest.li reads the form as the query.
+			in.query = append(in.query, in.body.fields...)
+		}
+	}
+	return in.query
+}
+
+// overrides are the headers by which servers take another method for the
+// request's own.
+func overrides() [3]string {
+	return [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+}
+
+func overridden(h http.Header) bool {
+	for _, name := range overrides() {
+		if len(h[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// cookies are all values of a cookie, as sent: a browser sends the same name
+// twice for two paths.
+func cookies(h http.Header, name string) []string {
+	var out []string
+	for _, line := range h["Cookie"] {
+		for part := range strings.SplitSeq(line, ";") {
+			n, v, ok := strings.Cut(strings.TrimSpace(part), "=")
+			if !ok || strings.TrimSpace(n) != name {
+				continue
+			}
+			v = strings.TrimSpace(v)
+			if len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' {
+				v = v[1 : len(v)-1]
+			}
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// authorization are the credentials given under a scheme, in lower case.
+func authorization(h http.Header, scheme string) []string {
+	var out []string
+	for _, line := range h["Authorization"] {
+		s, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if ok && strings.EqualFold(s, scheme) {
+			out = append(out, strings.TrimSpace(rest))
+		}
+	}
+	return out
+}
