@@ -42,6 +42,8 @@ type Claim struct {
 	Measure Measure
 	// Cost is how much this message takes: at least 0. A claim of cost 0
 	// reads the counter and always has room unless the account is paused.
+	// For a Pace it is the number of spacings that the message occupies,
+	// normally 1 whatever the message counts for elsewhere.
 	Cost int64
 	// Allow is the most that may be used within one window. Unused by Pace.
 	Allow int64
@@ -49,17 +51,22 @@ type Claim struct {
 	// month or year. It is part of the counter's identity.
 	Unit string
 	// Windows are the civil windows before, around and after the caller's
-	// now, for Calendar. The store's clock chooses among them.
+	// now, for Calendar; each begins where the one before ends. The store's
+	// clock chooses among them. Labels of one unit must sort in the order of
+	// time: a label that is not newer than one already charged prolongs it,
+	// so that no change of the time zone opens a window twice.
 	Windows [3]Window
 	// Span is the length of a Rolling window, or the spacing of a Pace, in
 	// milliseconds.
 	Span int64
 	// Jitter is the most, in milliseconds, that is added to a Pace's
-	// spacing. How much is added is a function of the reservation's id.
+	// spacing. How much is added after a message is a function of its
+	// reservation's id, so the next free slot is the same for whoever asks.
 	Jitter int64
 
 	// Wait is how long a message may be held for this limit, in
-	// milliseconds; 0 refuses at once.
+	// milliseconds; 0 refuses at once. A pause of the account holds it for
+	// the longest Wait among the claims that are not Shadow.
 	Wait int64
 	// WarnAt is the number of used units at which a warning is due; 0 never.
 	WarnAt int64
@@ -84,7 +91,8 @@ type Request struct {
 	// then. 0 means now.
 	Arrived int64
 	// Replace gives the open reservation of the same ID back before this one
-	// is decided, in the same step: the rules changed while it was held.
+	// is decided, in the same step: the rules changed while it was held. If
+	// it is now refused, the old one stays given back.
 	Replace bool
 	// Dry decides and writes nothing.
 	Dry bool
@@ -100,7 +108,8 @@ const (
 	// and kept. Call Fire at that time.
 	Booked
 	// Later: there will be room at Decision.At within every limit's wait,
-	// but nothing was charged. Ask again at that time.
+	// but nothing was charged, because a limit with a Key binds. Ask again
+	// at that time, with the same Arrived.
 	Later
 	// Refused: no room within the wait. Nothing was charged.
 	Refused
@@ -144,15 +153,18 @@ func (d *Decision) Never() bool { return d.Verdict == Refused && d.At == 0 }
 // A Use is the state of one counter after the decision.
 type Use struct {
 	Limit, Key string
-	// Used counts this request where it was charged. For a Pace it is 0.
+	// Used counts this request where it was charged. For a Pace it is 0. For
+	// a booking it is the use of the slot's window, else that of now's.
 	Used, Allow int64
 	// Resets is when the counter next falls (ms): the end of the civil
 	// window, the oldest entry's leaving of a rolling one, the next free
-	// slot of a pace. 0 means never (lifetime) or nothing counted.
+	// slot of a pace. 0 means never (lifetime), or that nothing is counted
+	// (rolling) or nobody is kept back (pace).
 	Resets int64
 	// Short reports that the counter had no room.
 	Short bool
-	// Warn reports that this request was the one that crossed WarnAt.
+	// Warn reports that this request was the one that crossed WarnAt, once
+	// per window.
 	Warn bool
 	// Shadow limits count and never decide.
 	Shadow bool
@@ -170,29 +182,55 @@ type Hold struct {
 }
 
 // A Store keeps the counters and decides. All methods may be called from any
-// number of goroutines. A method that returns an error has changed nothing
-// that a later call could see, or has failed for good: every later call then
-// fails with ErrStopped.
+// number of goroutines.
 //
-// Reserve answers after what it charged is as durable as the store can make
-// it. Fire, Keep and Cancel do nothing for an id that is not open.
+// Guarantees, of every store:
+//
+//   - A request takes from all its claims or from none; one that is not
+//     admitted changes nothing (except that Aliases are merged, and that
+//     Replace gives back).
+//   - No window of a claim that is not Shadow ever holds more than Allow,
+//     counting what is on its way, booked and spent.
+//   - An answer is given after what it charged is as durable as the store can
+//     make it. After a crash every message that was let go is counted, and
+//     every booking that was not fired is given back.
+//   - A later arrival never overtakes a booking on an account-wide limit for
+//     which that booking waits.
+//   - Time never goes back: now is the later of the wall clock and the latest
+//     time the store has seen, also across restarts.
+//   - Every method may be repeated with the same arguments and changes
+//     nothing the second time.
+//
+// A method that returns an error has changed nothing that a later call could
+// see, or wraps ErrStopped: then every later call fails. A context that ends
+// before the call is queued ends it with ctx.Err(); after that the call is
+// carried out and answered.
 type Store interface {
+	// Reserve decides a request. The claims must not be changed while the
+	// reservation is open.
 	Reserve(ctx context.Context, r Request) (Decision, error)
 	// Fire checks a booked reservation again at its time (the account may
 	// have been paused) and marks it as on its way: from then on a crash
-	// counts it. Go, or Booked with a later slot, or Refused and given back.
+	// counts it. The answer is Go; or Booked, with a later slot, or with the
+	// same if it was fired too early; or Refused and given back. For an id
+	// that is not open it is Refused with At = Now: do not send, ask again.
 	Fire(ctx context.Context, id string) (Decision, error)
-	// Keep closes a reservation as spent.
+	// Keep closes a reservation as spent. It does nothing for an id that is
+	// not open.
 	Keep(ctx context.Context, id string) error
 	// Cancel gives back what the reservation charged: all of it, or the
-	// named items. The rest of it, if any, stays open.
+	// named items. The rest of it, if any, stays open. It does nothing for
+	// an id that is not open.
 	Cancel(ctx context.Context, id string, items ...int) error
 	// Resolve returns the account that the first known of these identities
 	// stands for, or the first identity itself if none is known.
 	Resolve(ctx context.Context, identities []string) (string, error)
 	// Pause puts an account on hold; nil lifts it.
 	Pause(ctx context.Context, account string, h *Hold) error
-	// Accounts lists the accounts that have counted anything, sorted.
+	// Accounts lists the accounts that have counted anything or were ever
+	// paused, sorted, without aliases.
 	Accounts(ctx context.Context) ([]string, error)
+	// Close lets what is under way finish. Every later call fails with
+	// ErrClosed.
 	Close() error
 }

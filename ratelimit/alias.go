@@ -1,0 +1,120 @@
+package ratelimit
+
+// Identities that turn out to be one account. What they had counted is added
+// together, and from then on one stands for the other: a new cookie or token
+// opens no new quota.
+
+import "fmt"
+
+// maxHops is more than any chain of aliases; a longer one is a damaged file.
+const maxHops = 1000
+
+// canon returns the account that a name stands for, and its record (nil when
+// nothing is known of it).
+func (g *engine) canon(name string) (string, *record, error) {
+	for range maxHops {
+		rec, err := g.shelf.load(name, "")
+		if err != nil {
+			return "", nil, err
+		}
+		if rec == nil || rec.aliasOf == "" {
+			return name, rec, nil
+		}
+		name = rec.aliasOf
+	}
+	return "", nil, fmt.Errorf("resolve %q: its aliases go round in a circle: %w", name, ErrCorrupt)
+}
+
+func (g *engine) resolve(identities []string) (string, error) {
+	for _, id := range identities {
+		name, rec, err := g.canon(id)
+		if err != nil {
+			return "", err
+		}
+		if rec != nil {
+			return name, nil
+		}
+	}
+	if len(identities) == 0 {
+		return "", nil
+	}
+	return identities[0], nil
+}
+
+// adopt makes the aliases stand for account, whose record it returns.
+func (g *engine) adopt(account string, wide *record, aliases []string, now int64) (*record, error) {
+	for _, alias := range aliases {
+		if alias == "" {
+			continue
+		}
+		name, rec, err := g.canon(alias)
+		if err != nil {
+			return nil, err
+		}
+		if name == account {
+			continue
+		}
+		if wide == nil {
+			wide = g.shelf.create(account, "")
+			g.shelf.touch(wide)
+		}
+		if rec == nil {
+			rec = g.shelf.create(name, "")
+		} else if err := g.mergeAccount(wide, rec, now); err != nil {
+			return nil, err
+		}
+		rec.aliasOf, rec.hold, rec.counters = account, nil, nil
+		g.shelf.touch(rec)
+	}
+	return wide, nil
+}
+
+// mergeAccount moves everything that from has counted to wide's account.
+func (g *engine) mergeAccount(wide, from *record, now int64) error {
+	wide.absorb(from)
+	if h := activeHold(from, now); h != nil {
+		if mine := activeHold(wide, now); mine == nil || h.Until == 0 || mine.Until != 0 && h.Until > mine.Until {
+			wide.hold = h
+		}
+	}
+	g.shelf.touch(wide)
+	keys, err := g.shelf.keys(from.account)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		old, err := g.shelf.load(from.account, key)
+		if err != nil {
+			return err
+		}
+		rec, err := g.shelf.load(wide.account, key)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			rec = g.shelf.create(wide.account, key)
+		}
+		rec.absorb(old)
+		g.shelf.touch(rec)
+		g.shelf.remove(old)
+	}
+	// The open reservations follow, so that giving back finds the counters.
+	for id, res := range g.live {
+		if res.account == from.account {
+			g.remember(id)
+			g.dequeue(res)
+			res.account = wide.account
+			if res.state == booked {
+				g.enqueue(res)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *record) absorb(from *record) {
+	for i := range from.counters {
+		o := &from.counters[i]
+		r.ensure(o.limit, o.measure, o.unit).merge(o)
+	}
+}

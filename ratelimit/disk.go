@@ -1,0 +1,482 @@
+package ratelimit
+
+// The file of the embedded store: bbolt, and in front of it a journal.
+//
+// bbolt is a copy-on-write tree: to change a value costs rewriting the pages
+// on the way to it, so a group of messages to many accounts would rewrite
+// many. Instead a group is appended to a journal, a small tree of its own
+// inside the same file, which costs a page or two however many accounts the
+// group touches; the images of the changed values stay in memory and go to
+// the tree by and by, in the commits of later groups. What is changed again
+// before its turn goes there once.
+//
+// There are two generations of images. The young one grows; when it is large
+// enough and the old one has been carried over, it becomes the old one. The
+// journal of a generation is dropped in the transaction that carries its last
+// image over.
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	youngImages = 8 << 10 // a generation is full with so many images
+	youngBytes  = 4 << 20 // or with a journal of so many bytes
+	chunkBytes  = 3500    // of the journal: a chunk fits a page
+)
+
+var (
+	bucketTree     = []byte("tree")
+	bucketMeta     = []byte("meta")
+	bucketJournals = [2][]byte{[]byte("journal-0"), []byte("journal-1")}
+	keyVersion     = []byte("version")
+	keyClock       = []byte("clock")
+)
+
+// An image is the new value of a key; nil deletes it.
+type image struct {
+	key, value []byte
+}
+
+type disk struct {
+	db *bolt.DB
+	// commit ends a transaction; a test makes it fail.
+	commit func(*bolt.Tx) error
+
+	young, old map[string][]byte
+	carry      []string // keys of old that are not yet in the tree, sorted
+	journal    int      // of the young generation
+	bytes      int      // in it
+	seq        uint64
+	buf        []byte
+	clock      int64 // the highest time on disk
+}
+
+func openDisk(path string) (d *disk, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	if err := verify(path); err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	}
+	defer func() {
+		// bbolt panics where it finds its own pages damaged.
+		if p := recover(); p != nil {
+			d, err = nil, fmt.Errorf("open ledger %s: %v: %w", path, p, ErrCorrupt)
+		}
+	}()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:        time.Second,
+		NoFreelistSync: true, // rewriting the list of free pages at every commit costs more than the commit
+		FreelistType:   bolt.FreelistMapType,
+		NoStatistics:   true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, openError(err))
+	}
+	d = &disk{db: db, commit: (*bolt.Tx).Commit, young: map[string][]byte{}, old: map[string][]byte{}}
+	if err := d.recover(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
+	}
+	syncDir(filepath.Dir(path))
+	return d, nil
+}
+
+// verify reads a file from end to end before it is written to: every page on
+// the way to a key, and the checksum of every value. bbolt has no checksums of
+// its own and panics, or faults, on what is damaged.
+func verify(path string) (err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v: %w", p, ErrCorrupt)
+		}
+	}()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err != nil {
+		return openError(err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.View(func(tx *bolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return fmt.Errorf("it is shorter than it should be: %w", ErrCorrupt)
+		}
+		left := info.Size() // more keys than bytes: the pages go round in a circle
+		for _, name := range [][]byte{bucketTree, bucketJournals[0], bucketJournals[1]} {
+			b := tx.Bucket(name)
+			if b == nil {
+				continue
+			}
+			c := b.Cursor()
+			for k, v := c.First(); k != nil; k, v = c.Next() {
+				if _, ok := unseal(v); !ok || left < 0 {
+					return fmt.Errorf("a value has the wrong checksum: %w", ErrCorrupt)
+				}
+				left -= int64(len(k) + len(v))
+			}
+		}
+		return nil
+	})
+}
+
+func openError(err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return ErrLocked
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
+		errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrInvalidMapping):
+		return fmt.Errorf("%w: %w", err, ErrCorrupt)
+	}
+	return err
+}
+
+// syncDir makes a new file's name durable. Where directories cannot be synced
+// the file system takes care of it.
+func syncDir(dir string) {
+	if f, err := os.Open(dir); err == nil {
+		_ = f.Sync()
+		_ = f.Close()
+	}
+}
+
+// recover reads the version, the clock and the journals, and carries what
+// they hold over.
+func (d *disk) recover() error {
+	tx, err := d.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
+	if err != nil {
+		return err
+	}
+	switch v := meta.Get(keyVersion); {
+	case v == nil:
+		if err := meta.Put(keyVersion, []byte(formatVersion)); err != nil {
+			return err
+		}
+	case string(v) != formatVersion:
+		return fmt.Errorf("its format is version %q, this quotagate knows version %s; use the quotagate that wrote it", v, formatVersion)
+	}
+	if c := meta.Get(keyClock); len(c) == 8 {
+		d.clock = int64(binary.BigEndian.Uint64(c))
+	}
+	if _, err := tx.CreateBucketIfNotExists(bucketTree); err != nil {
+		return err
+	}
+	var journals []*bolt.Bucket
+	for _, name := range bucketJournals {
+		if b := tx.Bucket(name); b != nil {
+			journals = append(journals, b)
+		}
+	}
+	slices.SortFunc(journals, func(a, b *bolt.Bucket) int {
+		x, _ := a.Cursor().First()
+		y, _ := b.Cursor().First()
+		return strings.Compare(string(x), string(y))
+	})
+	for _, j := range journals {
+		if err := j.ForEach(d.replay); err != nil {
+			return err
+		}
+	}
+	for k, v := range d.young {
+		d.carry = append(d.carry, k)
+		d.old[k] = v
+	}
+	slices.Sort(d.carry)
+	clear(d.young)
+	if err := d.carryOver(tx, len(d.carry)); err != nil {
+		return err
+	}
+	for _, name := range bucketJournals {
+		if tx.Bucket(name) != nil {
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := tx.CreateBucket(bucketJournals[0]); err != nil {
+		return err
+	}
+	if err := d.putClock(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		if isFull(err) {
+			err = fmt.Errorf("%w: %w", err, ErrStorage)
+		}
+		return err
+	}
+	d.carry = nil
+	clear(d.old)
+	return nil
+}
+
+// replay takes a chunk of the journal into the young generation.
+func (d *disk) replay(_, chunk []byte) error {
+	body, ok := unseal(chunk)
+	if !ok {
+		return fmt.Errorf("read the journal: wrong checksum: %w", ErrCorrupt)
+	}
+	r := decoder{b: body}
+	d.clock = max(d.clock, r.int())
+	for len(r.b) > 0 {
+		key := r.string()
+		if r.bool() {
+			d.young[key] = slices.Clone(r.bytes())
+		} else {
+			d.young[key] = nil
+		}
+	}
+	if r.bad {
+		return fmt.Errorf("read the journal: %w", ErrCorrupt)
+	}
+	return nil
+}
+
+func (d *disk) putClock(tx *bolt.Tx) error {
+	return tx.Bucket(bucketMeta).Put(keyClock, binary.BigEndian.AppendUint64(nil, uint64(d.clock)))
+}
+
+// get returns the value of a key, nil if there is none. It may lie in the
+// mapped file: it is good for reading until the next write.
+func (d *disk) get(key []byte) ([]byte, error) {
+	if v, ok := d.young[string(key)]; ok {
+		return v, nil
+	}
+	if v, ok := d.old[string(key)]; ok {
+		return v, nil
+	}
+	var v []byte
+	err := d.db.View(func(tx *bolt.Tx) error {
+		v = tx.Bucket(bucketTree).Get(key)
+		return nil
+	})
+	return v, err
+}
+
+// write commits a group. It is durable when write returns nil; after an error
+// that is ErrStorage nothing has changed, after any other nobody knows.
+func (d *disk) write(images []image, now int64) error {
+	tx, err := d.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	id := tx.ID()
+	next, err := d.fill(tx, images, now)
+	if err != nil {
+		_ = tx.Rollback()
+	} else {
+		err = d.commit(tx)
+	}
+	if err != nil {
+		if isFull(err) && d.committed() != id {
+			return fmt.Errorf("%w: %w", err, ErrStorage)
+		}
+		return err
+	}
+	d.clock = now
+	d.seq, d.bytes = next.seq, next.bytes
+	for _, im := range images {
+		d.young[string(im.key)] = im.value
+	}
+	d.carry = d.carry[next.carried:]
+	if len(d.carry) == 0 {
+		if len(d.old) > 0 {
+			d.old = map[string][]byte{}
+		}
+		if next.turned {
+			d.turn()
+		}
+	}
+	return nil
+}
+
+// A step is how far a transaction brought the disk, once it is committed.
+type step struct {
+	seq     uint64
+	bytes   int
+	carried int
+	turned  bool // the young generation becomes the old one
+}
+
+func (d *disk) fill(tx *bolt.Tx, images []image, now int64) (step, error) {
+	s := step{seq: d.seq, bytes: d.bytes}
+	j := tx.Bucket(bucketJournals[d.journal])
+	d.buf = d.buf[:0]
+	start := 0
+	flush := func() error {
+		chunk := seal(d.buf[start:len(d.buf):len(d.buf)])
+		var key [8]byte
+		binary.BigEndian.PutUint64(key[:], s.seq)
+		s.seq++
+		s.bytes += len(chunk)
+		start = len(d.buf)
+		return j.Put(key[:], chunk)
+	}
+	for i, im := range images {
+		if len(d.buf) == start {
+			d.buf = appendInt(append(d.buf, 0, 0, 0, 0), now)
+		}
+		d.buf = binary.AppendUvarint(d.buf, uint64(len(im.key)))
+		d.buf = append(d.buf, im.key...)
+		d.buf = appendBool(d.buf, im.value != nil)
+		if im.value != nil {
+			d.buf = binary.AppendUvarint(d.buf, uint64(len(im.value)))
+			d.buf = append(d.buf, im.value...)
+		}
+		if len(d.buf)-start >= chunkBytes || i == len(images)-1 {
+			if err := flush(); err != nil {
+				return s, err
+			}
+		}
+	}
+	s.carried = min(len(d.carry), 2*len(images)+2)
+	if err := d.carryOver(tx, s.carried); err != nil {
+		return s, err
+	}
+	if s.carried < len(d.carry) {
+		return s, nil
+	}
+	other := bucketJournals[1-d.journal]
+	if tx.Bucket(other) != nil {
+		if err := tx.DeleteBucket(other); err != nil {
+			return s, err
+		}
+	}
+	if len(d.young)+len(images) < youngImages && s.bytes < youngBytes {
+		return s, nil
+	}
+	s.turned = true
+	if _, err := tx.CreateBucket(other); err != nil {
+		return s, err
+	}
+	d.clock = now
+	return s, d.putClock(tx)
+}
+
+// carryOver puts the first n of the images to carry into the tree. What has
+// changed since is covered by the young generation's journal.
+func (d *disk) carryOver(tx *bolt.Tx, n int) error {
+	if n == 0 {
+		return nil
+	}
+	tree := tx.Bucket(bucketTree)
+	for _, key := range d.carry[:n] {
+		if _, ok := d.young[key]; ok {
+			continue
+		}
+		var err error
+		if v := d.old[key]; v != nil {
+			err = tree.Put([]byte(key), v)
+		} else {
+			err = tree.Delete([]byte(key))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn makes the young generation the old one.
+func (d *disk) turn() {
+	d.old, d.young = d.young, map[string][]byte{}
+	d.carry = make([]string, 0, len(d.old))
+	for k := range d.old {
+		d.carry = append(d.carry, k)
+	}
+	slices.Sort(d.carry)
+	d.journal, d.bytes = 1-d.journal, 0
+}
+
+// committed returns the number of the last transaction that is in the file.
+func (d *disk) committed() (id int) {
+	_ = d.db.View(func(tx *bolt.Tx) error {
+		id = tx.ID()
+		return nil
+	})
+	return id
+}
+
+// each calls f with every key of a kind that starts with prefix, and its
+// value, in no order. f must not keep them.
+func (d *disk) each(prefix []byte, f func(key, value []byte) error) error {
+	for k, v := range d.overlay(prefix) {
+		if v != nil {
+			if err := f([]byte(k), v); err != nil {
+				return err
+			}
+		}
+	}
+	return d.db.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketTree).Cursor()
+		for k, v := c.Seek(prefix); k != nil && strings.HasPrefix(string(k), string(prefix)); k, v = c.Next() {
+			if _, ok := d.young[string(k)]; ok {
+				continue
+			}
+			if _, ok := d.old[string(k)]; ok {
+				continue
+			}
+			if err := f(k, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// overlay returns the images in memory whose keys start with prefix.
+func (d *disk) overlay(prefix []byte) map[string][]byte {
+	m := map[string][]byte{}
+	for _, gen := range []map[string][]byte{d.old, d.young} {
+		for k, v := range gen {
+			if strings.HasPrefix(k, string(prefix)) {
+				m[k] = v
+			}
+		}
+	}
+	return m
+}
+
+func (d *disk) close() error { return d.db.Close() }
+
+// isFull reports whether a commit failed because there was no room, before it
+// could be synced. bbolt passes the errors of its writes on as they are, and
+// that of growing the file as text; a bare errno comes from fdatasync, after
+// which nothing can be trusted.
+func isFull(err error) bool {
+	var path *fs.PathError
+	grow := strings.HasPrefix(err.Error(), "file resize error: ")
+	for _, no := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.As(err, &path) && path.Op == "write" && errors.Is(err, no) {
+			return true
+		}
+		if grow && strings.Contains(err.Error(), no.Error()) {
+			return true
+		}
+	}
+	return false
+}

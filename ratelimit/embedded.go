@@ -1,0 +1,351 @@
+package ratelimit
+
+// The embedded store: the engine on one file. One goroutine, the committer,
+// takes all that is waiting, carries it out in memory, writes it in one
+// transaction and answers when that is on disk. There is no timer: a lone
+// request pays one commit, and while one is being synced the next group
+// gathers.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+)
+
+// Embedded is a Store in one file on the local disk. It has the file for
+// itself until Close.
+type Embedded struct {
+	disk   *disk
+	shelf  *diskShelf
+	engine *engine
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	waiting []*op
+	stopped error // why the disk is not trusted any more
+	closed  bool
+
+	wake chan struct{} // has one item when something waits
+	done chan struct{} // closed when the committer has ended
+	full bool          // the last group found the disk full; the committer's
+}
+
+var _ Store = (*Embedded)(nil)
+
+// OpenEmbedded opens the store in the file path, and makes it if there is
+// none. Bookings of a process that died are given back; what had been on its
+// way stays counted.
+//
+// The error wraps ErrLocked while another process has the file, ErrCorrupt
+// when it is damaged, and ErrStorage when the disk is full.
+func OpenEmbedded(path string, o Options) (*Embedded, error) {
+	o = o.withDefaults()
+	d, err := openDisk(path)
+	if err != nil {
+		return nil, err
+	}
+	s := newDiskShelf(d, o.CacheBytes)
+	e := &Embedded{
+		disk: d, shelf: s, engine: newEngine(o, s), log: o.Log,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	e.engine.undoable = true
+	e.engine.clock.high = d.clock
+	if err := e.giveBackBookings(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), d.close())
+	}
+	go e.commit()
+	return e, nil
+}
+
+// giveBackBookings ends the bookings that a dead process left.
+func (e *Embedded) giveBackBookings() error {
+	var left []*reservation
+	err := e.disk.each([]byte{kindBooking}, func(k, v []byte) error {
+		account, id, ok := splitKey(k)
+		if !ok {
+			return fmt.Errorf("read a booking: %w", ErrCorrupt)
+		}
+		charges, err := decodeBooking(id, v)
+		left = append(left, &reservation{id: id, home: account, charges: charges})
+		return err
+	})
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	for _, res := range left {
+		if res.account, _, err = e.engine.canon(res.home); err != nil {
+			return err
+		}
+		if err := e.engine.giveBack(res, nil); err != nil {
+			return err
+		}
+		e.shelf.unbook(res)
+	}
+	e.log.Info("bookings of the last run were given back", "count", len(left))
+	return e.shelf.write(e.engine.clock.read())
+}
+
+type verb uint8
+
+const (
+	doReserve verb = iota
+	doFire
+	doKeep
+	doCancel
+	doResolve
+	doPause
+	doAccounts
+	doClose
+)
+
+// An op is one call, from the queue to its answer.
+type op struct {
+	verb    verb
+	request Request
+	id      string
+	items   []int
+	names   []string
+	hold    *Hold
+
+	decision Decision
+	name     string
+	err      error
+	answered chan struct{}
+}
+
+var ops = sync.Pool{New: func() any { return &op{answered: make(chan struct{}, 1)} }}
+
+// do queues an op and waits for its answer. Once it is queued it is carried
+// out, whatever becomes of ctx: half an answer would be worse than a late one.
+func (e *Embedded) do(ctx context.Context, o *op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	err := e.stopped
+	if e.closed {
+		err = ErrClosed
+	}
+	if err != nil && (e.closed || o.verb != doClose) {
+		e.mu.Unlock()
+		return err
+	}
+	e.closed = o.verb == doClose
+	e.waiting = append(e.waiting, o)
+	first := len(e.waiting) == 1
+	e.mu.Unlock()
+	if first {
+		e.wake <- struct{}{}
+	}
+	<-o.answered
+	return o.err
+}
+
+// forget returns an op to the pool.
+func forget(o *op) {
+	*o = op{answered: o.answered}
+	ops.Put(o)
+}
+
+// Reserve implements Store.
+func (e *Embedded) Reserve(ctx context.Context, r Request) (Decision, error) {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.request = doReserve, r
+	err := e.do(ctx, o)
+	return o.decision, err
+}
+
+// Fire implements Store.
+func (e *Embedded) Fire(ctx context.Context, id string) (Decision, error) {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.id = doFire, id
+	err := e.do(ctx, o)
+	return o.decision, err
+}
+
+// Keep implements Store.
+func (e *Embedded) Keep(ctx context.Context, id string) error {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.id = doKeep, id
+	return e.do(ctx, o)
+}
+
+// Cancel implements Store.
+func (e *Embedded) Cancel(ctx context.Context, id string, items ...int) error {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.id, o.items = doCancel, id, items
+	return e.do(ctx, o)
+}
+
+// Resolve implements Store.
+func (e *Embedded) Resolve(ctx context.Context, identities []string) (string, error) {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.names = doResolve, identities
+	err := e.do(ctx, o)
+	return o.name, err
+}
+
+// Pause implements Store.
+func (e *Embedded) Pause(ctx context.Context, account string, h *Hold) error {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.id, o.hold = doPause, account, h
+	return e.do(ctx, o)
+}
+
+// Accounts implements Store.
+func (e *Embedded) Accounts(ctx context.Context) ([]string, error) {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb = doAccounts
+	err := e.do(ctx, o)
+	return o.names, err
+}
+
+// Close waits for what is under way and closes the file.
+func (e *Embedded) Close() error {
+	o := &op{verb: doClose, answered: make(chan struct{}, 1)}
+	err := e.do(context.Background(), o)
+	<-e.done
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// commit is the committer.
+func (e *Embedded) commit() {
+	defer close(e.done)
+	var group []*op
+	for range e.wake {
+		e.mu.Lock()
+		group, e.waiting = e.waiting, group[:0]
+		e.mu.Unlock()
+		last := group[len(group)-1].verb == doClose
+		e.carryOut(group)
+		if last {
+			closing := group[len(group)-1]
+			closing.err = e.disk.close()
+			closing.answered <- struct{}{}
+			return
+		}
+		clear(group)
+	}
+}
+
+// carryOut runs a group, commits it and answers.
+func (e *Embedded) carryOut(group []*op) {
+	broken := e.stopped // only the committer sets it
+	for _, o := range group {
+		if broken != nil {
+			break
+		}
+		e.run(o)
+		if o.err != nil && !errors.Is(o.err, ErrInvalid) && !errors.Is(o.err, ErrSkew) {
+			broken = o.err
+		}
+	}
+	if broken == nil && e.shelf.changed() {
+		broken = e.shelf.write(e.engine.clock.high)
+	} else if broken != nil {
+		e.shelf.discard()
+	} else {
+		e.shelf.trim()
+	}
+	if broken == nil {
+		e.engine.settled()
+		if e.full {
+			e.full = false
+			e.log.Info("the ledger's disk has room again")
+		}
+	} else {
+		e.engine.rollback()
+		broken = e.report(broken)
+	}
+	for _, o := range group {
+		if o.verb == doClose {
+			continue
+		}
+		if broken != nil {
+			o.decision, o.err = Decision{}, broken
+		}
+		o.answered <- struct{}{}
+	}
+}
+
+// report logs why a group failed, and stops the store unless it only found
+// the disk full.
+func (e *Embedded) report(err error) error {
+	if errors.Is(err, ErrStorage) {
+		if !e.full {
+			e.full = true
+			e.log.Error("the ledger's disk is full: messages are refused until there is room", "err", err)
+		}
+		return err
+	}
+	if errors.Is(err, ErrStopped) {
+		return err
+	}
+	err = fmt.Errorf("%w: %w", ErrStopped, err)
+	e.log.Error("the ledger has stopped", "err", err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopped = err
+	return err
+}
+
+func (e *Embedded) run(o *op) {
+	g := e.engine
+	switch o.verb {
+	case doReserve:
+		o.decision, o.err = g.reserve(&o.request)
+	case doFire:
+		o.decision, o.err = g.fire(o.id)
+	case doKeep:
+		g.keep(o.id)
+	case doCancel:
+		o.err = g.cancel(o.id, o.items)
+	case doResolve:
+		o.name, o.err = g.resolve(o.names)
+	case doPause:
+		o.err = g.pause(o.id, o.hold)
+	case doAccounts:
+		o.names, o.err = e.accounts()
+	}
+}
+
+func (e *Embedded) accounts() ([]string, error) {
+	seen := map[string]bool{}
+	err := e.disk.each([]byte{kindRecord}, func(k, v []byte) error {
+		account, key, ok := splitKey(k)
+		if !ok {
+			return fmt.Errorf("read the accounts: %w", ErrCorrupt)
+		}
+		if key == "" && !isAlias(v) {
+			seen[account] = true
+		}
+		return nil
+	})
+	for _, rec := range e.shelf.dirty {
+		if rec.key == "" {
+			seen[rec.account] = rec.aliasOf == ""
+		}
+	}
+	names := make([]string, 0, len(seen))
+	for name, own := range seen {
+		if own {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}

@@ -1,0 +1,102 @@
+package ratelimit
+
+// Pace: at least Span milliseconds between one message and the next. The
+// counter keeps the slots that are taken, not a time until which nothing may
+// go: a new spacing holds at once, and when the last slots are given back, in
+// whatever order, the place is free again.
+//
+// Every slot carries a fraction, a hash of its reservation's id. The spacing
+// after it is Span plus that fraction of Jitter: never less than Span, never
+// more than Span+Jitter, and the same for whoever asks.
+
+import "slices"
+
+// keptSlots is how many slots of the past a pace remembers at most, so that
+// they can be given back in any order.
+const keptSlots = 32
+
+// A slot is a time taken by n messages; the batch goes at that time and takes
+// n spacings.
+type slot struct {
+	at, n int64
+	frac  uint16
+}
+
+// ends returns when the next message may follow.
+func (s *slot) ends(cl *Claim) int64 {
+	space := cl.Span + cl.Jitter*int64(s.frac)>>16
+	if space > 0 && s.n > (forever-s.at)/space {
+		return forever
+	}
+	return s.at + s.n*space
+}
+
+// paceNext returns the next free slot; 0 when nothing was counted.
+func (c *counter) paceNext(cl *Claim) int64 {
+	if c == nil || len(c.slots) == 0 {
+		return 0
+	}
+	return c.slots[len(c.slots)-1].ends(cl)
+}
+
+func (c *counter) chargePace(cl *Claim, cost, at, now int64, frac uint16) {
+	c.prunePace(cl, now)
+	c.addSlot(slot{at: at, n: cost, frac: frac})
+}
+
+func (c *counter) addSlot(s slot) {
+	i := len(c.slots)
+	for i > 0 && c.slots[i-1].at > s.at {
+		i--
+	}
+	if i > 0 && c.slots[i-1].at == s.at {
+		same := &c.slots[i-1]
+		same.n += s.n
+		same.frac = max(same.frac, s.frac)
+		return
+	}
+	c.slots = slices.Insert(c.slots, i, s)
+}
+
+// prunePace forgets slots that no longer keep anyone back, but never the last.
+func (c *counter) prunePace(cl *Claim, now int64) {
+	past := 0
+	for past < len(c.slots) && c.slots[past].at <= now {
+		past++
+	}
+	n := 0
+	for n < past && n < len(c.slots)-1 && (past-n > keptSlots || c.slots[n].ends(cl) <= now) {
+		n++
+	}
+	c.slots = c.slots[n:]
+}
+
+func (c *counter) refundPace(ch *charge) {
+	i, ok := slices.BinarySearchFunc(c.slots, ch.at, func(s slot, at int64) int {
+		return cmpInt(s.at, at)
+	})
+	if !ok {
+		return
+	}
+	if c.slots[i].n -= ch.cost; c.slots[i].n <= 0 {
+		c.slots = slices.Delete(c.slots, i, i+1)
+	}
+}
+
+func (c *counter) mergePace(o *counter) {
+	for _, s := range o.slots {
+		c.addSlot(s)
+	}
+}
+
+// fraction hashes a reservation's id (FNV-1a, folded), so that any store
+// gives one id the same jitter.
+func fraction(id string) uint16 {
+	h := uint32(2166136261)
+	for i := range len(id) {
+		h = (h ^ uint32(id[i])) * 16777619
+	}
+	h ^= h >> 15
+	h *= 0x2c1b3c6d
+	return uint16(h>>16) ^ uint16(h)
+}
