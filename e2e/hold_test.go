@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestAPaceHoldsAndKeepsTheOrder: one message a second, up to four seconds of
+// patience; five that come at once leave one by one in the order they came.
+func TestAPaceHoldsAndKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	g := start(t, s, setup{rules: rulesWith(listed("anna"), limits(`{name: space-out, on: linkedin.message, pace: 1s, wait: 4s}`))})
+	client := g.byHand().client(t, false)
+
+	var all sync.WaitGroup
+	for n := 1; n <= 4; n++ {
+		r := encode(t, viaVoyager.nth("anna", n))
+		all.Go(func() {
+			if a := do(client, r); a.Status != http.StatusOK || a.Headers["quotagate-decision"] != "forward" {
+				t.Errorf("message %d: %+v", n, a)
+			}
+		})
+		// The next one comes when this one is known to have come.
+		eventually(t, 10*time.Second, "the message is forwarded or held", func() bool {
+			return g.seen(t) >= n
+		})
+	}
+	all.Wait()
+	wantTexts(t, s.from("anna"), 4)
+	got := s.from("anna")
+	for i := 1; i < len(got); i++ {
+		// The service's clock is read after the network, so a little less
+		// than a second may lie between two arrivals.
+		if gap := got[i].At.Sub(got[i-1].At); gap < 900*time.Millisecond {
+			t.Errorf("messages %d and %d arrived %v apart", i, i+1, gap)
+		}
+	}
+	held := slices.DeleteFunc(g.decisions(t), func(r record) bool { return r.Decision != "forward" || r.HeldMs == 0 })
+	if len(held) != 3 {
+		t.Errorf("%d messages are logged as forwarded after a hold, want 3", len(held))
+	}
+}
+
+// TestAClientThatLeavesAHoldGivesItsPlaceBack: its message is never sent, and
+// the next one takes its place.
+func TestAClientThatLeavesAHoldGivesItsPlaceBack(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	g := start(t, s, setup{rules: rulesWith(listed("anna"), limits(
+		`{name: space-out, on: linkedin.message, pace: 3s, wait: 10s}`,
+		`{name: ten-a-day, on: linkedin.message, allow: 10, per: day}`))})
+	for i, client := range []*http.Client{g.byHand().client(t, false), g.byHand().client(t, true)} {
+		n := 10 * i
+		if first := do(client, encode(t, viaVoyager.nth("anna", n+1))); first.Status != http.StatusOK {
+			t.Fatalf("the first message: %+v", first)
+		}
+		firstAt := time.Now()
+
+		holds, cancels := g.logged(t, "hold"), g.logged(t, "cancel")
+		ctx, leave := context.WithCancel(t.Context())
+		gone := make(chan struct{})
+		second := encode(t, viaVoyager.nth("anna", n+2)).WithContext(ctx)
+		go func() {
+			defer close(gone)
+			do(client, second)
+		}()
+		eventually(t, 10*time.Second, "the second message is held", func() bool { return g.logged(t, "hold") > holds })
+		leave()
+		<-gone
+		eventually(t, 10*time.Second, "the leaving is logged", func() bool { return g.logged(t, "cancel") > cancels })
+
+		if third := do(client, encode(t, viaVoyager.nth("anna", n+3))); third.Status != http.StatusOK {
+			t.Errorf("the third message: %+v", third)
+		}
+		if took := time.Since(firstAt); took > 5*time.Second {
+			t.Errorf("the third message left %v after the first; the place of the second was to be free after 3 s", took)
+		}
+		if slices.Contains(texts(s.from("anna")), text(n+2)) {
+			t.Error("the message of the client that left was sent")
+		}
+		if got := s.count(linkedinWeb); got != 2*(i+1) {
+			t.Errorf("the service received %d messages, want %d", got, 2*(i+1))
+		}
+		if used, ok := g.used(t, "anna", "ten-a-day"); !ok || used != int64(2*(i+1)) {
+			t.Errorf("%d used (%t), want %d", used, ok, 2*(i+1))
+		}
+	}
+}
+
+// logged is the number of lines of the decision log with this decision.
+func (g *gate) logged(t *testing.T, decision string) int {
+	t.Helper()
+	n := 0
+	for _, r := range g.decisions(t) {
+		if r.Decision == decision {
+			n++
+		}
+	}
+	return n
+}
+
+// seen is the number of requests that the decision log knows of.
+func (g *gate) seen(t *testing.T) int {
+	t.Helper()
+	ids := make(map[string]bool)
+	for _, r := range g.decisions(t) {
+		ids[r.ID] = true
+	}
+	return len(ids)
+}
