@@ -57,6 +57,11 @@ func (a *Authority) Certificate(host string) (*tls.Certificate, error) {
 	if l, ok := a.leaves.Get(name); ok && l.fresh(a.now()) {
 		return l.cert, nil
 	}
+	return a.minted(name, addr)
+}
+
+// minted makes the leaf for name, or waits for who is making it.
+func (a *Authority) minted(name string, addr netip.Addr) (*tls.Certificate, error) {
 	v, err, _ := a.minting.Do(name, func() (any, error) {
 		now := a.now()
 		if l, ok := a.leaves.Get(name); ok && l.fresh(now) { // made since we looked
