@@ -124,7 +124,6 @@ func (g *gate) upstreamEnv() []string {
 		"QUOTAGATE_CONNECT_TO=" + g.connectTo,
 		"QUOTAGATE_UPSTREAM_CA=" + g.service.authority.file,
 		"QUOTAGATE_ALLOW_ADDRESSES=127.0.0.0/8",
-		"HOME=" + g.data,
 	}, g.setup.env...)
 }
 
