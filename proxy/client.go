@@ -1,0 +1,33 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+)
+
+// A Client is who sent a request, as far as the proxy knows.
+type Client struct {
+	// Addr is the address of its socket, host:port.
+	Addr string
+	// User is the name it gave to the proxy, and Authenticated tells whether
+	// a password was checked.
+	User          string
+	Authenticated bool
+
+	// informational passes a 1xx answer of the upstream on; nil drops it.
+	informational func(code int, h http.Header) error
+}
+
+type clientKey struct{}
+
+// WithClient tells the Enforcer who a request comes from.
+func WithClient(ctx context.Context, c *Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+func clientOf(ctx context.Context) *Client {
+	if c, ok := ctx.Value(clientKey{}).(*Client); ok {
+		return c
+	}
+	return &Client{}
+}

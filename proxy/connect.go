@@ -1,0 +1,73 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// errGovernedName ends a tunnel whose client asks, under another name, for a
+// host that the rules name: its messages would go uncounted.
+var errGovernedName = errors.New("the client opened the connection under one name and asks for a governed host inside")
+
+// tunnel joins a client to a host that no rule names. The host is dialled
+// before the CONNECT is answered, so that a failure can still be told.
+func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
+	early, raw := takeEarly(conn)
+	if !s.conns.add(raw, t.host) {
+		return
+	}
+	defer s.conns.remove(raw)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	upstream, err := s.cfg.Dial(ctx, "tcp", t.addr())
+	if err != nil {
+		f := failureOf(err)
+		s.log.Warn("a tunnel could not be opened", "host", t.host, "error", f.Word, "cause", scrub(err))
+		s.rejectConnect(raw, failed(r, err, ""))
+		return
+	}
+	if !s.conns.add(upstream, t.host) {
+		raw.Close()
+		return
+	}
+	defer s.conns.remove(upstream)
+	if _, err := io.WriteString(raw, connectOK); err != nil {
+		raw.Close()
+		upstream.Close()
+		return
+	}
+	s.Counts.Tunnels.Add(1)
+	joined := &tunnel{
+		client: raw, upstream: upstream, early: early, idle: tunnelIdle,
+		allow: func(h hello) error {
+			if h.serverName != "" && s.cfg.Rules().Names(h.serverName) {
+				return errGovernedName
+			}
+			return nil
+		},
+	}
+	if _, _, err = joined.run(ctx); errors.Is(err, errGovernedName) {
+		s.log.Warn(fmt.Sprintf("a tunnel to %s was closed: %s", t.host, err), "client", t.client.Addr)
+	}
+}
+
+// rejectConnect answers a CONNECT that cannot be granted and closes it.
+func (s *Server) rejectConnect(conn net.Conn, resp *http.Response) {
+	defer conn.Close()
+	resp.Close = true
+	if conn.SetWriteDeadline(time.Now().Add(headerTimeout)) == nil {
+		_ = resp.Write(conn) // a client that left needs no answer
+	}
+}
+
+// CloseNamedTunnels ends the tunnels to hosts that the rules name by now; call
+// it after the rules have changed. Their clients come again and are governed.
+func (s *Server) CloseNamedTunnels() {
+	set := s.cfg.Rules()
+	s.conns.closeIf(func(host string) bool { return host != "" && set.Names(host) })
+}

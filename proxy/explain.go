@@ -1,0 +1,168 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"quotagate/ratelimit"
+	"quotagate/rules"
+)
+
+// An Explanation is what would happen to a request now, and why. Nothing is
+// sent and nothing is counted.
+type Explanation struct {
+	// Decision is pass (no message, or a host that no rule names), forward,
+	// hold or reject.
+	Decision string    `json:"decision"`
+	Reason   string    `json:"reason,omitempty"`
+	Service  string    `json:"service,omitempty"`
+	Messages []string  `json:"messages,omitempty"` // service.kind of each
+	Account  string    `json:"account,omitempty"`
+	Class    string    `json:"class,omitempty"`
+	Limit    string    `json:"limit,omitempty"` // that decided
+	RetryAt  time.Time `json:"retry_at,omitzero"`
+	HeldMS   int64     `json:"held_ms,omitempty"`
+	// Uses are the limits that were asked; Used is as it would be after it.
+	Uses []LimitUse `json:"limits,omitempty"`
+	// Answer is the refusal that the client would get.
+	Answer *rules.Answer `json:"answer,omitempty"`
+	// Trace tells for every rule of the host what did not fit.
+	Trace []rules.TraceStep `json:"trace,omitempty"`
+	// Revision is of the rules that were asked.
+	Revision string `json:"rules_rev"`
+}
+
+// A LimitUse is the state of one limit for a person or a program to read.
+type LimitUse struct {
+	Limit   string    `json:"limit"`
+	Key     string    `json:"key,omitempty"`
+	Used    int64     `json:"used"`
+	Allow   int64     `json:"allow"`
+	Resets  time.Time `json:"resets,omitzero"`
+	Short   bool      `json:"short,omitempty"` // has no room
+	Shadow  bool      `json:"shadow,omitempty"`
+	WarnAt  int64     `json:"warn_at,omitempty"`
+	Measure string    `json:"measure,omitempty"`
+}
+
+// Explain says what RoundTrip would do with req at the ledger's present state.
+// The same rules, claims and decision are used; the ledger is asked dry.
+func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time) (*Explanation, error) {
+	set := e.Rules()
+	client := clientOf(ctx)
+	call := callOf(req, client)
+	x := &Explanation{Decision: "pass", Revision: set.Revision()}
+	body, err := readBody(req, e.maxBody())
+	if err != nil && !errors.Is(err, errTooLarge) {
+		return nil, err
+	}
+	x.Trace = set.Trace(&call, body)
+	sight := set.Look(&call)
+	x.Service = sight.Service()
+	if !sight.Message() {
+		x.Reason = "no rule takes this for a message"
+		if x.Service == "" {
+			x.Reason = "no rule names this host: it is tunnelled untouched"
+		}
+		return x, nil
+	}
+	if err != nil {
+		x.Decision, x.Limit, x.Reason = DecisionReject, "unreadable", err.Error()
+		return x, nil
+	}
+	sending, err := sight.Read(body)
+	switch {
+	case err != nil:
+		x.Decision, x.Limit, x.Reason = DecisionReject, refusalName(err), err.Error()
+		return x, nil
+	case sending == nil:
+		x.Reason = "the body is of no message"
+		return x, nil
+	}
+	t := &transit{e: e, req: req, client: client, set: set, sending: sending, now: at, id: "explained"}
+	if err := t.ask(ctx); err != nil {
+		return nil, err
+	}
+	t.explain(x)
+	return x, nil
+}
+
+// ask is reserve without taking anything.
+func (t *transit) ask(ctx context.Context) error {
+	t.account = t.sending.Account
+	if t.account == "" && len(t.sending.Identities) > 0 {
+		account, err := t.e.Ledger.Resolve(ctx, t.sending.Identities)
+		if err != nil {
+			return storeError{err}
+		}
+		t.account = account
+	}
+	t.claims = t.set.Claims(t.sending, t.account, t.now)
+	d, err := t.e.Ledger.Reserve(ctx, ratelimit.Request{
+		ID: t.id, Account: t.account, Claims: t.claims, Dry: true,
+	})
+	if err != nil {
+		return storeError{err}
+	}
+	t.decision = d
+	return nil
+}
+
+func (t *transit) explain(x *Explanation) {
+	d := &t.decision
+	x.Service, x.Account, x.Class, x.Limit = t.sending.Service, t.account, t.sending.Class, d.Limit
+	for i := range t.sending.Messages {
+		x.Messages = append(x.Messages, t.sending.Messages[i].Name())
+	}
+	x.Uses = LimitUses(d, t.claims)
+	switch d.Verdict {
+	case ratelimit.Go:
+		x.Decision, x.Reason = DecisionForward, "every limit has room"
+		if len(t.claims) == 0 {
+			x.Reason = "no limit binds it"
+		}
+	case ratelimit.Booked, ratelimit.Later:
+		x.Decision, x.HeldMS = DecisionHold, d.At-d.Now
+		x.RetryAt = time.UnixMilli(d.At)
+		x.Reason = "limit " + d.Limit + " has room within its wait"
+	case ratelimit.Refused:
+		ref := t.refusal()
+		a := t.sending.Messages[0].Refuse(ref)
+		x.Decision, x.Reason, x.RetryAt, x.Answer = DecisionReject, ref.Reason, ref.RetryAt, &a
+	}
+}
+
+// LimitUses is a decision's counters with what their claims say of them.
+func LimitUses(d *ratelimit.Decision, claims []ratelimit.Claim) []LimitUse {
+	out := make([]LimitUse, 0, len(d.Uses))
+	for _, u := range d.Uses {
+		l := LimitUse{Limit: u.Limit, Key: u.Key, Used: u.Used, Allow: u.Allow, Short: u.Short, Shadow: u.Shadow}
+		if u.Resets > 0 {
+			l.Resets = time.UnixMilli(u.Resets).UTC()
+		}
+		for i := range claims {
+			if claims[i].Limit == u.Limit {
+				l.WarnAt, l.Measure = claims[i].WarnAt, measureName(&claims[i])
+				break
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+func measureName(c *ratelimit.Claim) string {
+	switch c.Measure {
+	case ratelimit.Calendar:
+		return "per " + c.Unit
+	case ratelimit.Rolling:
+		return "per " + (time.Duration(c.Span) * time.Millisecond).String()
+	case ratelimit.Lifetime:
+		return "per lifetime"
+	case ratelimit.Pace:
+		return "pace " + (time.Duration(c.Span) * time.Millisecond).String()
+	}
+	return ""
+}

@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/elazarl/goproxy"
+
+	"quotagate/rules"
+)
+
+// internalHost is the name under which the proxy itself answers.
+const internalHost = "quotagate.internal"
+
+// frontHandler is the front door. CONNECT goes to goproxy, which parses it,
+// asks who it is, and hands the connection over; requests in absolute form go
+// straight to our handler, past goproxy's own forwarding.
+func (s *Server) frontHandler() http.Handler {
+	gp := goproxy.NewProxyHttpServer()
+	gp.Logger = discard{}
+	// Nothing is ever sent through goproxy's own transport or signed by its
+	// own authority: every CONNECT below is hijacked or rejected.
+	gp.Tr = &http.Transport{Proxy: nil}
+	gp.ConnectDial = nil
+	gp.NonproxyHandler = http.HandlerFunc(s.notAProxyRequest)
+	gp.OnRequest().HandleConnectFunc(s.connect)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect && r.URL.IsAbs() {
+			s.serveAbsolute(w, r)
+			return
+		}
+		gp.ServeHTTP(earlyBytes{w}, r)
+	})
+}
+
+type discard struct{}
+
+func (discard) Printf(string, ...any) {}
+
+// connect decides one CONNECT. It never refuses a host for its quota: clients
+// cannot read an answer to CONNECT.
+func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
+	client, ok := s.identify(ctx.Req)
+	if !ok {
+		ctx.Resp = needCredentials(ctx.Req)
+		return goproxy.RejectConnect, host
+	}
+	name, port, err := splitTarget(host, "")
+	if err != nil {
+		ctx.Resp = response(ctx.Req, problem(http.StatusBadRequest, "quotagate: CONNECT wants host:port", nil))
+		return goproxy.RejectConnect, host
+	}
+	if !s.cfg.PortAllowed(port) {
+		ctx.Resp = failed(ctx.Req, &PortError{Host: name, Port: port}, "")
+		return goproxy.RejectConnect, host
+	}
+	t := target{scheme: "https", host: name, port: port, client: client}
+	action := s.tunnel
+	if s.cfg.Rules().Names(name) {
+		action = s.intercept
+	}
+	return &goproxy.ConnectAction{
+		Action: goproxy.ConnectHijack,
+		Hijack: func(r *http.Request, conn net.Conn, _ *goproxy.ProxyCtx) { action(r, conn, t) },
+	}, host
+}
+
+// A target is where a client's connection leads, and whose it is.
+type target struct {
+	scheme string
+	host   string // normalised, without brackets
+	port   uint16
+	client *Client
+}
+
+func (t target) addr() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
+
+// splitTarget takes host[:port] apart; an empty port is that of the scheme.
+func splitTarget(hostport, scheme string) (string, uint16, error) {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		if scheme == "" || strings.HasSuffix(hostport, ":") {
+			return "", 0, fmt.Errorf("split host and port: %w", err)
+		}
+		host, port = strings.Trim(hostport, "[]"), "443"
+		if scheme == "http" {
+			port = "80"
+		}
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("port %q is no port", port)
+	}
+	host = rules.NormaliseHost(host)
+	if host == "" {
+		return "", 0, fmt.Errorf("no host in %q", hostport)
+	}
+	return host, uint16(n), nil
+}
+
+// identify tells who a request comes from, and takes the credentials off it.
+// false: credentials are wanted and these are none.
+func (s *Server) identify(r *http.Request) (*Client, bool) {
+	user, password, given := proxyAuth(r)
+	r.Header.Del("Proxy-Authorization")
+	c := &Client{Addr: r.RemoteAddr, User: user}
+	if s.cfg.Authenticate == nil {
+		return c, true
+	}
+	c.Authenticated = given && s.cfg.Authenticate(user, password)
+	return c, c.Authenticated
+}
+
+// proxyAuth reads Basic credentials from Proxy-Authorization (RFC 7617).
+func proxyAuth(r *http.Request) (user, password string, ok bool) {
+	scheme, rest, _ := strings.Cut(r.Header.Get("Proxy-Authorization"), " ")
+	if !strings.EqualFold(scheme, "basic") {
+		return "", "", false
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(rest))
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(raw), ":")
+}
+
+func needCredentials(r *http.Request) *http.Response {
+	a := problem(http.StatusProxyAuthRequired, "quotagate: this proxy wants a user and a password", nil)
+	a.Header.Set("Proxy-Authenticate", `Basic realm="quotagate"`)
+	resp := response(r, a)
+	resp.Close = true
+	return resp
+}
+
+// serveAbsolute takes requests that name their whole URL: plain http, and the
+// https ones of clients that do not use CONNECT.
+func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
+	client, ok := s.identify(r)
+	if !ok {
+		writeResponse(w, needCredentials(r))
+		return
+	}
+	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
+		writeResponse(w, response(r, problem(http.StatusBadRequest, "quotagate: only http and https can be proxied", nil)))
+		return
+	}
+	host, port, err := splitTarget(r.URL.Host, r.URL.Scheme)
+	if err != nil {
+		writeResponse(w, response(r, problem(http.StatusBadRequest, "quotagate: the URL's host cannot be read", nil)))
+		return
+	}
+	if host == internalHost {
+		s.serveInternal(w, r)
+		return
+	}
+	if !s.cfg.PortAllowed(port) {
+		writeResponse(w, failed(r, &PortError{Host: host, Port: port}, ""))
+		return
+	}
+	s.serve(w, r, target{scheme: r.URL.Scheme, host: host, port: port, client: client})
+}
+
+// notAProxyRequest answers somebody who opened the proxy's address itself.
+func (s *Server) notAProxyRequest(w http.ResponseWriter, r *http.Request) {
+	writeResponse(w, response(r, problem(http.StatusBadRequest,
+		"quotagate: this is a proxy; set it as HTTP_PROXY and HTTPS_PROXY, then open http://"+internalHost+"/", nil)))
+}
+
+func (s *Server) serveInternal(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.Internal == nil {
+		http.NotFound(w, r)
+		return
+	}
+	s.cfg.Internal.ServeHTTP(w, r)
+}
+
+// earlyBytes keeps what a client sent right behind its CONNECT: goproxy takes
+// the connection and forgets the reader that already holds those bytes.
+type earlyBytes struct{ http.ResponseWriter }
+
+func (w earlyBytes) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, err := rw.Reader.Peek(n)
+		if err != nil {
+			conn.Close()
+			return nil, nil, err
+		}
+		conn = &replayConn{Conn: conn, early: append([]byte(nil), early...)}
+	}
+	return conn, rw, nil
+}
+
+// A replayConn gives the early bytes back before it reads on.
+type replayConn struct {
+	net.Conn
+	early []byte
+}
+
+func (c *replayConn) Read(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+// CloseWrite half-closes, as tunnels do.
+func (c *replayConn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return nil
+}
+
+// takeEarly returns the bytes that came early and the connection below.
+func takeEarly(c net.Conn) ([]byte, net.Conn) {
+	if r, ok := c.(*replayConn); ok {
+		return r.early, r.Conn
+	}
+	return nil, c
+}

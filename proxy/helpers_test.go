@@ -1,0 +1,33 @@
+package proxy_test
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"quotagate/rules"
+)
+
+func asError[E error](err error, target *E) bool { return errors.As(err, target) }
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+// loadRulesWith is the chat service under another name.
+func loadRulesWith(t *testing.T, host string) *rules.Set {
+	t.Helper()
+	return mustLoad(t, strings.ReplaceAll(chat, "chat.example", host))
+}
+
+func mustLoad(t *testing.T, text string) *rules.Set {
+	t.Helper()
+	set, err := rules.LoadFS(fstest.MapFS{"q.yaml": {Data: []byte(text)}}, []string{"q.yaml"}, rules.Options{Hash: hash})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}

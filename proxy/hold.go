@@ -1,0 +1,43 @@
+package proxy
+
+import (
+	"context"
+	"time"
+)
+
+// hold waits for the slot. It returns nil when the time has come, and the
+// reason when the wait ended early: the client left, or the proxy is stopping.
+func (t *transit) hold(ctx context.Context) error {
+	if t.e.held.Add(1) > t.e.maxHeld() {
+		t.e.held.Add(-1)
+		return errTooManyHeld
+	}
+	defer t.e.held.Add(-1)
+	begin := t.e.clock().Now()
+	defer func() { t.held += t.e.clock().Now().Sub(begin) }()
+	if t.held == 0 {
+		t.record(DecisionHold, 0, "")
+	}
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if t.e.Draining != nil {
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() {
+			select {
+			case <-t.e.Draining:
+				cancel(errDraining)
+			case <-stop:
+			}
+		}()
+	}
+	return t.e.clock().Wait(ctx, time.UnixMilli(t.decision.At))
+}
+
+func (e *Enforcer) maxHeld() int64 {
+	if e.MaxHeld > 0 {
+		return e.MaxHeld
+	}
+	return defaultMaxHeld
+}

@@ -1,0 +1,157 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"quotagate/ratelimit"
+	"quotagate/rules"
+)
+
+// errTooManyHeld refuses a hold where too many requests wait already.
+var errTooManyHeld = errors.New("too many requests wait already")
+
+// refuse answers in the service's own words.
+func (t *transit) refuse() *http.Response {
+	d := &t.decision
+	ref := t.refusal()
+	a := t.sending.Messages[0].Refuse(ref)
+	a.Header[headerDecision] = []string{DecisionReject}
+	a.Header[headerLimit] = []string{d.Limit}
+	a.Header[headerID] = []string{t.id}
+
+	r := t.newRecord(DecisionReject)
+	r.Status, r.Reason, r.RetryAt = a.Status, ref.Reason, ref.RetryAt
+	t.emit(r)
+	return response(t.req, a)
+}
+
+// refusal is the ledger's no, for the pack to dress.
+func (t *transit) refusal() rules.Refusal {
+	d := &t.decision
+	ref := rules.Refusal{Limit: d.Limit, Now: time.UnixMilli(d.Now), ID: t.id, Account: t.account}
+	if d.At > 0 {
+		ref.RetryAt = time.UnixMilli(d.At)
+	}
+	if u := decider(d); u != nil {
+		ref.Used, ref.Allow = u.Used, u.Allow
+	}
+	ref.Reason = reasonOf(d, ref, t.set.Location(t.account))
+	return ref
+}
+
+// refuseUnread answers a request that could be a message and could not be
+// read for certain, or that names no account: nothing was asked of the ledger.
+func (t *transit) refuseUnread(service string, status int, name, reason string) *http.Response {
+	a := problem(status, "quotagate: "+reason, map[string]any{"limit": name, "id": t.id})
+	a.Header.Set("Retry-After", retryAfter(t.now, time.Time{}))
+	a.Header[headerDecision] = []string{DecisionReject}
+	a.Header[headerLimit] = []string{name}
+	a.Header[headerID] = []string{t.id}
+	r := t.newRecord(DecisionReject)
+	r.Service, r.Limit, r.Status, r.Reason = service, name, status, reason
+	t.emit(r)
+	return response(t.req, a)
+}
+
+// decider is the use of the limit that decided, or nil.
+func decider(d *ratelimit.Decision) *ratelimit.Use {
+	for i := range d.Uses {
+		if d.Uses[i].Limit == d.Limit && d.Uses[i].Key == d.Key {
+			return &d.Uses[i]
+		}
+	}
+	return nil
+}
+
+// reasonOf says in one sentence why, and when there will be room; times are
+// those of the account's wall clock.
+func reasonOf(d *ratelimit.Decision, ref rules.Refusal, loc *time.Location) string {
+	var why string
+	switch {
+	case d.Limit == ratelimit.PausedLimit && d.Why != "":
+		why = "the account is paused: " + d.Why
+	case d.Limit == ratelimit.PausedLimit:
+		why = "the account is paused"
+	case d.Fits >= 0:
+		why = fmt.Sprintf("limit %s allows %d; this request asks for more at once, and %d would fit", d.Limit, ref.Allow, d.Fits)
+	case ref.Allow > 0:
+		why = fmt.Sprintf("limit %s: %d of %d used", d.Limit, ref.Used, ref.Allow)
+	default:
+		why = "limit " + d.Limit + " leaves no room"
+	}
+	if ref.RetryAt.IsZero() {
+		if d.Limit == ratelimit.PausedLimit {
+			return why + "; it stays so until someone resumes it"
+		}
+		return why + "; waiting will not help"
+	}
+	return why + "; room again at " + ref.RetryAt.In(loc).Format(time.RFC3339)
+}
+
+// newRecord is the record of this transit as it stands.
+func (t *transit) newRecord(decision string) *Record {
+	r := &Record{
+		Time:      t.e.clock().Now(),
+		ID:        t.id,
+		Decision:  decision,
+		Mode:      t.set.Mode(),
+		Account:   t.account,
+		Held:      t.held,
+		Method:    t.req.Method,
+		Host:      t.req.Host,
+		Client:    t.client.Addr,
+		ProxyUser: t.client.User,
+		Revision:  t.set.Revision(),
+	}
+	if r.Host == "" {
+		r.Host = t.req.URL.Host
+	}
+	if t.sending == nil {
+		r.Messages = make([]RecordMessage, 1)
+		return r
+	}
+	r.Service, r.Class = t.sending.Service, t.sending.Class
+	r.Messages = make([]RecordMessage, len(t.sending.Messages))
+	for i := range r.Messages {
+		m := &t.sending.Messages[i]
+		r.Messages[i] = RecordMessage{Kind: m.Kind, Recipients: m.Recipients, Path: m.Pattern}
+	}
+	d := &t.decision
+	if d.Limit != "" {
+		r.Limit = d.Limit
+		if u := decider(d); u != nil {
+			r.Used, r.Allow = u.Used, u.Allow
+		}
+	} else if u := tightest(d); u != nil {
+		r.Limit, r.Used, r.Allow = u.Limit, u.Used, u.Allow
+	}
+	if decision == DecisionHold && d.At > 0 {
+		r.RetryAt = time.UnixMilli(d.At)
+	}
+	for i := range d.Uses {
+		u := &d.Uses[i]
+		if u.Warn {
+			r.Warnings = append(r.Warnings, u.Limit)
+		}
+		if u.Shadow && u.Short {
+			r.Shadowed = append(r.Shadowed, u.Limit)
+		}
+	}
+	return r
+}
+
+// record notes a decision that needs no more than a status and a reason.
+func (t *transit) record(decision string, status int, reason string) {
+	r := t.newRecord(decision)
+	r.Status, r.Reason = status, reason
+	t.emit(r)
+}
+
+func (t *transit) emit(r *Record) {
+	if t.e.Record != nil {
+		t.e.Record(r)
+	}
+}

@@ -1,0 +1,236 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"quotagate/rules"
+)
+
+// settleTimeout bounds how long settling with the ledger may take.
+const settleTimeout = 2 * time.Second
+
+// maxAnswer bounds how much of an answer is read to learn what became of a
+// message. The answers of the packs' services are a few kilobytes.
+const maxAnswer = 1 << 20
+
+// send lets the message out and settles what became of it.
+func (t *transit) send() (*http.Response, error) {
+	ctx := t.req.Context()
+	if ctx.Err() != nil { // the last moment at which it costs nothing
+		return t.undecided(ctx, context.Cause(ctx))
+	}
+	tr := &sendTrace{client: t.client}
+	out := t.outgoing(tr.attach(ctx))
+	begin := t.e.clock().Now()
+	resp, err := t.e.next().RoundTrip(out)
+	took := t.e.clock().Now().Sub(begin)
+	if err != nil {
+		return nil, t.unsent(err, tr, took)
+	}
+	t.settle(resp, took)
+	return resp, nil
+}
+
+// outgoing is the request as it goes to the service: as it came, with its body
+// to be read again.
+func (t *transit) outgoing(ctx context.Context) *http.Request {
+	out := t.req.WithContext(ctx)
+	if t.req.Body == nil || t.req.Body == http.NoBody {
+		// The transport repeats a bodyless GET by itself when a kept
+		// connection dies under it, and the message may then be sent twice
+		// for one charge. A body, even an empty one, forbids that.
+		out.Body, out.GetBody = emptyBody{}, nil
+		return out
+	}
+	body := t.body
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	if _, ok := t.req.Header["Idempotency-Key"]; ok {
+		// This header makes the transport repeat a request of which bytes
+		// were written, as long as it can have the body again.
+		out.GetBody = nil
+	}
+	if _, ok := t.req.Header["X-Idempotency-Key"]; ok {
+		out.GetBody = nil
+	}
+	return out
+}
+
+// emptyBody is a body that http.Transport cannot tell to be none.
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Close() error             { return nil }
+
+// A sendTrace notes whether the request may have been written.
+type sendTrace struct {
+	client  *Client
+	gotConn atomic.Bool
+}
+
+func (s *sendTrace) attach(ctx context.Context) context.Context {
+	trace := &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { s.gotConn.Store(true) },
+	}
+	if s.client.informational != nil {
+		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
+			return s.client.informational(code, http.Header(h))
+		}
+	}
+	return httptrace.WithClientTrace(ctx, trace)
+}
+
+// unsent settles a message that got no answer. Only where no connection was
+// ever had is it certain that no byte left.
+func (t *transit) unsent(err error, tr *sendTrace, took time.Duration) error {
+	r := t.newRecord(DecisionError)
+	r.Upstream = took
+	f := failureOf(err)
+	r.Status, r.Reason = f.Status, f.Detail
+	if t.req.Context().Err() != nil {
+		r.Status, r.Reason = 0, "the client left before the service answered"
+	}
+	if tr.gotConn.Load() {
+		r.Reason += "; it may have been sent, so it counts"
+		t.keep()
+	} else {
+		t.giveBack()
+		err = errNotWritten{err}
+	}
+	t.emit(r)
+	return answeredError{err: err, id: t.id}
+}
+
+// answeredError carries a governed request's id to whoever answers.
+type answeredError struct {
+	err error
+	id  string
+}
+
+func (e answeredError) Error() string { return e.err.Error() }
+func (e answeredError) Unwrap() error { return e.err }
+
+func errorID(err error) string {
+	var a answeredError
+	if errors.As(err, &a) {
+		return a.id
+	}
+	return ""
+}
+
+// settle reads the answer, gives back what was certainly not sent, and writes
+// the record: the one place where a message's account is closed.
+func (t *transit) settle(resp *http.Response, took time.Duration) {
+	outcomes := t.outcomes(resp)
+	var returned []int
+	for i, o := range outcomes {
+		if o == rules.NotSent {
+			returned = append(returned, i)
+		}
+	}
+	r := t.newRecord(DecisionForward)
+	r.Status, r.Upstream = resp.StatusCode, took
+	switch {
+	case len(returned) == len(outcomes) && len(returned) > 0:
+		t.giveBack()
+		r.Reason = "the service did not take it, so it does not count"
+	case len(returned) > 0:
+		t.giveBack(returned...)
+		t.keep()
+		r.Reason = "the service did not take all of it; those do not count"
+	default:
+		t.keep()
+	}
+	for i := range r.Messages {
+		r.Messages[i].Outcome = outcomeName(outcomes[i])
+	}
+	dropOurs(resp.Header)
+	resp.Header[headerDecision] = []string{DecisionForward}
+	resp.Header[headerID] = []string{t.id}
+	setQuota(resp.Header, &t.decision, t.claims)
+	t.emit(r)
+}
+
+func outcomeName(o rules.Outcome) string {
+	switch o {
+	case rules.Sent:
+		return "sent"
+	case rules.NotSent:
+		return "not_sent"
+	case rules.Throttled:
+		return "throttled"
+	case rules.Restricted:
+		return "restricted"
+	case rules.Challenged:
+		return "challenged"
+	}
+	return ""
+}
+
+// outcomes asks the pack what the answer says about each message.
+func (t *transit) outcomes(resp *http.Response) []rules.Outcome {
+	var body []byte
+	if t.sending.OutcomeNeedsBody() && resp.StatusCode != http.StatusSwitchingProtocols &&
+		resp.ContentLength <= maxAnswer && !streams(resp) {
+		body = peekAnswer(resp)
+	}
+	return t.sending.Outcomes(resp.StatusCode, resp.Header, body)
+}
+
+// streams reports answers that are not to be waited for.
+func streams(resp *http.Response) bool {
+	ct := resp.Header.Get("Content-Type")
+	return strings.HasPrefix(ct, "text/event-stream") || strings.HasPrefix(ct, "application/x-ndjson")
+}
+
+// peekAnswer reads the answer's body and puts it back. What arrives before an
+// error is put back with the error behind it.
+func peekAnswer(resp *http.Response) []byte {
+	var buf bytes.Buffer
+	if resp.ContentLength > 0 {
+		buf.Grow(int(resp.ContentLength))
+	}
+	rest := resp.Body
+	n, err := buf.ReadFrom(io.LimitReader(rest, maxAnswer+1))
+	body := buf.Bytes()
+	switch {
+	case err != nil:
+		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), errorReader{err}), rest}
+		return nil
+	case n > maxAnswer:
+		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), rest}
+		return nil
+	}
+	resp.Body = rejoined{bytes.NewReader(body), rest}
+	return body
+}
+
+type rejoined struct {
+	io.Reader
+	io.Closer
+}
+
+type errorReader struct{ err error }
+
+func (e errorReader) Read([]byte) (int, error) { return 0, e.err }
+
+// keep closes the reservation as spent.
+func (t *transit) keep() {
+	if !t.reserved {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.req.Context()), settleTimeout)
+	defer cancel()
+	// A failure leaves it open, which counts as well.
+	_ = t.e.Ledger.Keep(ctx, t.id)
+	t.reserved = false
+}

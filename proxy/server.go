@@ -1,0 +1,183 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"quotagate/rules"
+)
+
+// Certificates gives the certificate to show a client that asked for host. It
+// must refuse hosts that the rules do not name, and it is asked once per
+// handshake, by many goroutines.
+type Certificates interface {
+	Certificate(host string) (*tls.Certificate, error)
+}
+
+// The deadlines and bounds of everything a client can do to the server.
+const (
+	headerTimeout    = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
+	idleTimeout      = 120 * time.Second
+	tunnelIdle       = 10 * time.Minute
+	maxHeaderBytes   = 64 << 10
+	maxStreams       = 250 // as net/http's own server
+)
+
+// Config is what a Server is made of. Rules, Certificates, Transport and Dial
+// are required.
+type Config struct {
+	// Rules returns the set in force.
+	Rules func() *rules.Set
+	// Certificates answers the handshakes of intercepted hosts.
+	Certificates Certificates
+	// Transport governs and sends: usually an Enforcer.
+	Transport http.RoundTripper
+	// Dial opens tunnels; it is the guarded way out. It is given host:port.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// PortAllowed says which ports clients may name.
+	PortAllowed func(port uint16) bool
+	// Authenticate, if set, is asked for every connection's credentials;
+	// without it anyone may use the proxy, and a name given is only a claim.
+	Authenticate func(user, password string) bool
+	// Internal answers http://quotagate.internal/.
+	Internal http.Handler
+	// Log gets what a person running the proxy should see.
+	Log *slog.Logger
+}
+
+// A Server is the forward proxy.
+type Server struct {
+	cfg    Config
+	log    *slog.Logger
+	tls    *tls.Config
+	front  *http.Server
+	inner  *http.Server
+	inlet  *inlet // intercepted connections on their way to inner
+	conns  connSet
+	Counts Counts
+}
+
+// Counts are totals since the start.
+type Counts struct {
+	Intercepted atomic.Int64 // connections
+	Tunnels     atomic.Int64
+	Requests    atomic.Int64 // that entered the handler, governed or not
+}
+
+// New makes a Server; Serve starts it.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, log: cfg.Log, inlet: newInlet()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.tls = s.tlsConfig()
+	quiet := slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	s.front = &http.Server{
+		Handler:           s.frontHandler(),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		Protocols:         new(http.Protocols),
+		ErrorLog:          quiet,
+	}
+	s.front.Protocols.SetHTTP1(true)
+	s.inner = &http.Server{
+		Handler:           http.HandlerFunc(s.serveIntercepted),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		TLSConfig:         s.tls.Clone(), // net/http writes to its own
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnContext:       connContext,
+		ErrorLog:          quiet,
+	}
+	return s
+}
+
+// Serve accepts clients on l until the context ends. Then it takes no new
+// ones, lets running requests finish for grace, and closes what is left,
+// tunnels last.
+func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
+	var wg sync.WaitGroup
+	errs := make(chan error, 2)
+	wg.Go(func() { errs <- s.front.Serve(l) })
+	wg.Go(func() { errs <- s.inner.Serve(s.inlet) })
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-errs:
+	}
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	var stop sync.WaitGroup
+	for _, srv := range []*http.Server{s.front, s.inner} {
+		stop.Go(func() {
+			if srv.Shutdown(deadline) != nil {
+				srv.Close()
+			}
+		})
+	}
+	stop.Wait()
+	s.conns.closeAll()
+	wg.Wait()
+	if failed != nil && !errors.Is(failed, http.ErrServerClosed) {
+		return failed
+	}
+	return nil
+}
+
+// connSet is the connections that net/http gave away and will not close, and
+// for tunnels where they lead.
+type connSet struct {
+	mu     sync.Mutex
+	closed bool
+	all    map[net.Conn]string
+}
+
+// add registers c; false, and c closed, once the server has ended. A tunnel
+// gives its host, everything else "".
+func (s *connSet) add(c net.Conn, host string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		c.Close()
+		return false
+	}
+	if s.all == nil {
+		s.all = map[net.Conn]string{}
+	}
+	s.all[c] = host
+	return true
+}
+
+func (s *connSet) remove(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, c)
+}
+
+func (s *connSet) closeIf(which func(host string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, host := range s.all {
+		if which(host) {
+			c.Close()
+		}
+	}
+}
+
+func (s *connSet) closeAll() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.closeIf(func(string) bool { return true })
+}
