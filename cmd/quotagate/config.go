@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/spf13/cobra"
+)
+
+const envPrefix = "QUOTAGATE_"
+
+// config is what the environment and the flags say. The defaults stand here
+// and nowhere else.
+type config struct {
+	Listen         string         `env:"LISTEN" envDefault:"127.0.0.1:8080"`
+	Admin          string         `env:"ADMIN" envDefault:"127.0.0.1:8081"`
+	Rules          []string       `env:"RULES" envDefault:"quotagate.yaml"`
+	Store          string         `env:"STORE" envDefault:"embedded"`
+	Data           string         `env:"DATA"`
+	HashKeyFile    string         `env:"HASH_KEY_FILE"`
+	ProxyUsers     string         `env:"PROXY_USERS"`
+	AdminToken     string         `env:"ADMIN_TOKEN"`
+	AllowAddresses []netip.Prefix `env:"ALLOW_ADDRESSES"`
+	AllowPorts     []uint16       `env:"ALLOW_PORTS" envDefault:"80,443"`
+	ConnectTo      []string       `env:"CONNECT_TO"`
+	UpstreamCA     string         `env:"UPSTREAM_CA"`
+	Mode           string         `env:"MODE" envDefault:"enforce"`
+	LogFormat      string         `env:"LOG_FORMAT" envDefault:"text"`
+	LogLevel       string         `env:"LOG_LEVEL" envDefault:"info"`
+}
+
+// flags are the settings that every verb takes; what is given there goes over
+// the environment.
+type flags struct {
+	rules                      []string
+	listen, admin, data, store string
+}
+
+func newFlags(root *cobra.Command) *flags {
+	f := &flags{}
+	p := root.PersistentFlags()
+	p.StringSliceVar(&f.rules, "rules", nil, "rules `FILE`s and globs (QUOTAGATE_RULES, quotagate.yaml)")
+	p.StringVar(&f.data, "data", "", "`DIR` of the CA, the ledger and the log (QUOTAGATE_DATA)")
+	p.StringVar(&f.store, "store", "", "embedded or memory (QUOTAGATE_STORE, embedded)")
+	p.StringVar(&f.admin, "admin", "", "`ADDR` of the admin interface (QUOTAGATE_ADMIN, 127.0.0.1:8081)")
+	return f
+}
+
+// config reads the environment, lays the flags over it and checks the whole.
+func (p program) config(f *flags) (*config, error) {
+	vars := env.ToMap(p.env)
+	if err := unknownVariables(vars); err != nil {
+		return nil, err
+	}
+	c := &config{}
+	err := env.ParseWithOptions(c, env.Options{
+		Environment: vars,
+		Prefix:      envPrefix,
+		FuncMap: map[reflect.Type]env.ParserFunc{
+			reflect.TypeFor[netip.Prefix](): func(s string) (any, error) { return parsePrefix(s) },
+		},
+	})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read the environment: %w", err)}
+	}
+	if len(f.rules) > 0 {
+		c.Rules = f.rules
+	}
+	for _, o := range []struct{ from, to *string }{
+		{&f.listen, &c.Listen}, {&f.admin, &c.Admin}, {&f.data, &c.Data}, {&f.store, &c.Store},
+	} {
+		if *o.from != "" {
+			*o.to = *o.from
+		}
+	}
+	if c.Data == "" {
+		if c.Data, err = dataDir(vars); err != nil {
+			return nil, err
+		}
+	}
+	if c.Data, err = filepath.Abs(c.Data); err != nil {
+		return nil, fmt.Errorf("find the data directory: %w", err)
+	}
+	if c.HashKeyFile == "" {
+		c.HashKeyFile = filepath.Join(c.Data, "hash.key")
+	}
+	return c, c.validate()
+}
+
+// testVariables begin the names of variables that belong to the project's own
+// tests and are none of the program's business.
+const testVariables = envPrefix + "TEST_"
+
+func unknownVariables(vars map[string]string) error {
+	var known []string
+	for f := range reflect.TypeFor[config]().Fields() {
+		known = append(known, envPrefix+f.Tag.Get("env"))
+	}
+	var unknown []string
+	for name := range vars {
+		if strings.HasPrefix(name, envPrefix) && !strings.HasPrefix(name, testVariables) && !slices.Contains(known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	slices.Sort(known)
+	return usageError{hinted(fmt.Errorf("unknown variable %s in the environment", strings.Join(unknown, ", ")),
+		"the variables are %s", strings.Join(known, ", "))}
+}
+
+func (c *config) validate() error {
+	wrong := func(format string, args ...any) error {
+		return usageError{fmt.Errorf(format, args...)}
+	}
+	if !slices.Contains([]string{"embedded", "memory"}, c.Store) {
+		return usageError{hinted(fmt.Errorf("there is no store %q", c.Store), "use embedded, or memory (which forgets when it stops)")}
+	}
+	if !slices.Contains([]string{"enforce", "shadow"}, c.Mode) {
+		return wrong("%sMODE is %q; it is enforce or shadow", envPrefix, c.Mode)
+	}
+	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
+		return wrong("%sLOG_FORMAT is %q; it is text or json", envPrefix, c.LogFormat)
+	}
+	for _, a := range []struct{ name, value string }{{"listen", c.Listen}, {"admin", c.Admin}} {
+		host, port, err := net.SplitHostPort(a.value)
+		if err != nil {
+			return usageError{hinted(fmt.Errorf("the %s address %q is not host:port", a.name, a.value), "for instance 127.0.0.1:8080")}
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return wrong("the %s address %q has no port number", a.name, a.value)
+		}
+		if loopback(host) {
+			continue
+		}
+		switch {
+		case a.name == "listen" && c.ProxyUsers == "":
+			return hinted(fmt.Errorf("%s can be reached by others, and the proxy asks nobody who they are", a.value),
+				"listen on 127.0.0.1, or name a users file in %sPROXY_USERS", envPrefix)
+		case a.name == "admin" && c.AdminToken == "":
+			return hinted(fmt.Errorf("the admin address %s can be reached by others, and it asks nobody who they are", a.value),
+				"use 127.0.0.1, or set %sADMIN_TOKEN", envPrefix)
+		}
+	}
+	_, err := c.connectTo()
+	return err
+}
+
+// loopback reports whether a host to listen on is reachable from this machine
+// only. A name other than localhost is not believed.
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// connectTo reads HOST:PORT=ADDR:PORT pairs.
+func (c *config) connectTo() (map[string]string, error) {
+	m := map[string]string{}
+	for _, pair := range c.ConnectTo {
+		from, to, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		_, _, errFrom := net.SplitHostPort(from)
+		_, _, errTo := net.SplitHostPort(to)
+		if !ok || errFrom != nil || errTo != nil {
+			return nil, usageError{hinted(fmt.Errorf("%sCONNECT_TO has %q", envPrefix, pair),
+				"write HOST:PORT=ADDR:PORT, for instance slack.com:443=127.0.0.1:9443")}
+		}
+		m[strings.ToLower(from)] = to
+	}
+	return m, nil
+}
+
+// parsePrefix reads a CIDR, or an address as the prefix of itself alone.
+func parsePrefix(s string) (netip.Prefix, error) {
+	s = strings.TrimSpace(s)
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("%q is no address and no CIDR such as 10.0.0.0/8", s)
+	}
+	return p.Masked(), nil
+}
+
+// dataDir is where the platform keeps a program's data.
+func dataDir(vars map[string]string) (string, error) {
+	home := vars["HOME"]
+	switch runtime.GOOS {
+	case "windows":
+		if d := vars["LocalAppData"]; d != "" {
+			return filepath.Join(d, "quotagate"), nil
+		}
+	case "darwin":
+		if home != "" {
+			return filepath.Join(home, "Library", "Application Support", "quotagate"), nil
+		}
+	default:
+		if d := vars["XDG_DATA_HOME"]; filepath.IsAbs(d) {
+			return filepath.Join(d, "quotagate"), nil
+		}
+		if home != "" {
+			return filepath.Join(home, ".local", "share", "quotagate"), nil
+		}
+	}
+	return "", hinted(errors.New("there is no home directory to keep data in"), "name one with --data or %sDATA", envPrefix)
+}
+
+// makeDataDir makes the data directory, for its owner alone.
+func (c *config) makeDataDir() error {
+	if err := os.MkdirAll(filepath.Join(c.Data, "log"), 0o700); err != nil {
+		return hinted(fmt.Errorf("make the data directory: %w", err), "name another with --data or %sDATA", envPrefix)
+	}
+	return nil
+}

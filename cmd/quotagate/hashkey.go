@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// minHashKey is the shortest key: as long as the hash (RFC 2104, 3).
+const minHashKey = 32
+
+// A hashKey names people and accounts without naming them: the same value
+// under the same key has the same name, and nobody can go back from it.
+type hashKey struct{ pool sync.Pool }
+
+// openHashKey reads the key, or makes one if there is none.
+func openHashKey(file string) (*hashKey, error) {
+	key, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		key = []byte(rand.Text() + rand.Text() + "\n")
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return nil, fmt.Errorf("make the hash key: %w", err)
+		}
+		err = makeOnce(file, key)
+		if errors.Is(err, os.ErrExist) { // another process was first
+			key, err = os.ReadFile(file)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make the hash key: %w", err)
+		}
+	} else if err != nil {
+		return nil, hinted(fmt.Errorf("read the hash key: %w", err), "%sHASH_KEY_FILE names its file", envPrefix)
+	}
+	key = bytes.TrimSpace(key)
+	if len(key) < minHashKey {
+		return nil, hinted(fmt.Errorf("the hash key in %s is too short: %d bytes", file, len(key)),
+			"it needs %d bytes or more of any text; changing it gives every account that is not listed a new name", minHashKey)
+	}
+	return newHashKey(key), nil
+}
+
+// makeOnce writes a file that must not exist, whole or not at all.
+func makeOnce(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), name)
+}
+
+func newHashKey(key []byte) *hashKey {
+	key = bytes.Clone(key)
+	return &hashKey{pool: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+// sum is the name of a value of a kind: 64 bits of its HMAC in hex. Two of a
+// million names are the same with a chance of 3 in 100 million.
+func (k *hashKey) sum(kind, value string) string {
+	h := k.pool.Get().(hash.Hash)
+	defer k.pool.Put(h)
+	h.Reset()
+	// The length keeps ("a", "bc") and ("ab", "c") apart.
+	h.Write([]byte{byte(len(kind) >> 8), byte(len(kind))})
+	io.WriteString(h, kind)
+	io.WriteString(h, value)
+	var out [sha256.Size]byte
+	return hex.EncodeToString(h.Sum(out[:0])[:8])
+}

@@ -1,0 +1,23 @@
+// Quotagate is a forward proxy that keeps messaging automation inside the
+// quotas of its accounts. Run `quotagate help` for its verbs.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, program{
+		args:   os.Args[1:],
+		env:    os.Environ(),
+		stdin:  os.Stdin,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+	})
+	stop()
+	os.Exit(code)
+}

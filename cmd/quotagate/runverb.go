@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+
+	"quotagate/rules"
+)
+
+func (p program) runCommand(f *flags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "the proxy, in the foreground",
+		Args:  argCount(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := p.config(f)
+			if err != nil {
+				return err
+			}
+			return p.serve(cmd.Context(), c)
+		},
+	}
+	cmd.Flags().StringVar(&f.listen, "listen", "", "`ADDR` of the proxy (QUOTAGATE_LISTEN, 127.0.0.1:8080)")
+	return cmd
+}
+
+// serve runs the proxy until the context ends; a second signal ends it at once,
+// because the first one gave the signals back to the system.
+func (p program) serve(ctx context.Context, c *config) error {
+	s, err := p.open(c, version())
+	if err != nil {
+		return err
+	}
+	for _, w := range s.rules().Warnings() {
+		s.log.Warn(w.String())
+	}
+	s.log.Info("quotagate is ready",
+		"proxy", "http://"+s.front.Addr().String(),
+		"admin", "http://"+s.back.Addr().String(),
+		"rules", strings.Join(c.Rules, ","),
+		"hosts", len(s.rules().Hosts()),
+		"store", c.Store,
+		"data", c.Data)
+	err = s.serve(ctx, version())
+	s.log.Info("quotagate has stopped")
+	return errors.Join(err, s.close())
+}
+
+// logger writes what a person should see to standard error.
+func (p program) logger(c *config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: level}))
+	}
+	return slog.New(tint.NewHandler(p.stderr, &tint.Options{
+		Level: level, TimeFormat: time.DateTime, NoColor: !p.terminal(p.stderr),
+	}))
+}
+
+// loadRules loads the files, and says how to begin where there are none.
+func loadRules(files []string, o rules.Options) (*rules.Set, error) {
+	set, err := rules.Load(files, o)
+	if errors.Is(err, os.ErrNotExist) && len(files) == 1 && files[0] == "quotagate.yaml" {
+		return nil, hinted(err, "`quotagate init` writes starter rules to this directory; or name others with --rules")
+	}
+	if err != nil {
+		return nil, hinted(fmt.Errorf("the rules do not load:\n%w", err), "`quotagate check` looks at them without starting anything")
+	}
+	return set, nil
+}

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"quotagate/certs"
+	"quotagate/proxy"
+	"quotagate/proxy/admin"
+	"quotagate/ratelimit"
+	"quotagate/rules"
+)
+
+// The bounds of stopping and of waiting for the service.
+const (
+	stopGrace      = 10 * time.Second
+	upstreamIdle   = 90 * time.Second
+	upstreamHello  = 10 * time.Second
+	idlePerHost    = 256
+	expectContinue = time.Second
+)
+
+// A service is a running proxy: the packages, put together.
+type service struct {
+	cfg      *config
+	log      *slog.Logger
+	set      atomic.Pointer[rules.Set]
+	options  rules.Options
+	ca       *certs.Authority
+	ledger   ratelimit.Store
+	enforcer *proxy.Enforcer
+	server   *proxy.Server
+	decided  *decisionLog
+	recent   *admin.Recent
+	draining chan struct{}
+	drain    sync.Once
+	front    net.Listener
+	back     net.Listener // admin
+	started  time.Time
+}
+
+// open builds a service up to its listening sockets. What it opened before an
+// error is closed again.
+func (p program) open(c *config, version string) (_ *service, err error) {
+	s := &service{cfg: c, log: p.logger(c), recent: &admin.Recent{}, draining: make(chan struct{}), started: time.Now()}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if err := c.makeDataDir(); err != nil {
+		return nil, err
+	}
+	hash, err := openHashKey(c.HashKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	s.options = rules.Options{Hash: hash.sum, Shadow: c.Mode == "shadow"}
+	set, err := loadRules(c.Rules, s.options)
+	if err != nil {
+		return nil, err
+	}
+	s.set.Store(set)
+	if s.ca, err = certs.Open(c.Data, certs.Options{Allow: func(h string) bool { return s.rules().Names(h) }}); err != nil {
+		return nil, withHint(err)
+	}
+	if err := s.writeBundle(); err != nil {
+		return nil, err
+	}
+	if s.ledger, err = openLedger(c, s.log, nil); err != nil {
+		return nil, err
+	}
+	if s.decided, err = openDecisionLog(c.Data); err != nil {
+		return nil, err
+	}
+	if s.front, err = listen("the proxy", "--listen", c.Listen); err != nil {
+		return nil, err
+	}
+	if s.back, err = listen("the admin interface", "--admin", c.Admin); err != nil {
+		return nil, err
+	}
+	return s, s.build(version)
+}
+
+// build makes the proxy on what is open.
+func (s *service) build(version string) error {
+	dialer, err := s.dialer()
+	if err != nil {
+		return err
+	}
+	roots, err := upstreamRoots(s.cfg.UpstreamCA)
+	if err != nil {
+		return err
+	}
+	var authenticate func(user, password string) bool
+	if s.cfg.ProxyUsers != "" {
+		users, err := openUsers(s.cfg.ProxyUsers)
+		if err != nil {
+			return err
+		}
+		authenticate = users.check
+	}
+	s.enforcer = &proxy.Enforcer{
+		Rules:    s.rules,
+		Ledger:   s.ledger,
+		Next:     transport(dialer, roots),
+		Record:   s.record,
+		Draining: s.draining,
+	}
+	s.server = proxy.New(proxy.Config{
+		Rules:        s.rules,
+		Certificates: s.ca,
+		Transport:    s.enforcer,
+		Dial:         dialer.DialContext,
+		PortAllowed:  dialer.PortAllowed,
+		Authenticate: authenticate,
+		Internal:     s.setupPage(),
+		Log:          s.log,
+	})
+	return nil
+}
+
+func (s *service) rules() *rules.Set { return s.set.Load() }
+
+func (s *service) dialer() (*proxy.Dialer, error) {
+	to, err := s.cfg.connectTo()
+	if err != nil {
+		return nil, err
+	}
+	ports := make([]int, len(s.cfg.AllowPorts))
+	for i, p := range s.cfg.AllowPorts {
+		ports[i] = int(p)
+	}
+	own := []netip.AddrPort{addrPortOf(s.front), addrPortOf(s.back)}
+	return &proxy.Dialer{
+		AllowAddresses: s.cfg.AllowAddresses,
+		AllowPorts:     ports,
+		ConnectTo:      to,
+		Own:            func() []netip.AddrPort { return own },
+	}, nil
+}
+
+func addrPortOf(l net.Listener) netip.AddrPort {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return a.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// transport sends what is let through. It takes no proxy from the environment:
+// that would most likely be ourselves.
+func transport(d *proxy.Dialer, roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		DialContext:           d.DialContext,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSHandshakeTimeout:   upstreamHello,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true, // answers pass as they are
+		MaxIdleConnsPerHost:   idlePerHost,
+		IdleConnTimeout:       upstreamIdle,
+		ExpectContinueTimeout: expectContinue,
+	}
+}
+
+// upstreamRoots is the system's roots and those of file, if one is named.
+func upstreamRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, hinted(fmt.Errorf("read the extra roots: %w", err), "%sUPSTREAM_CA names a PEM file of certificates", envPrefix)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, hinted(fmt.Errorf("%s holds no certificate", file), "%sUPSTREAM_CA names a PEM file of certificates", envPrefix)
+	}
+	return pool, nil
+}
+
+// openLedger opens the store that c names.
+func openLedger(c *config, log *slog.Logger, now func() time.Time) (ratelimit.Store, error) {
+	o := ratelimit.Options{Log: log, Now: now}
+	if c.Store == "memory" {
+		return ratelimit.NewMemory(o), nil
+	}
+	store, err := ratelimit.OpenEmbedded(filepath.Join(c.Data, ledgerFile), o)
+	switch {
+	case errors.Is(err, ratelimit.ErrLocked):
+		return nil, hinted(fmt.Errorf("open the ledger in %s: another quotagate is using it", c.Data),
+			"stop that one, or give this one a directory of its own with --data")
+	case err != nil:
+		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data")
+	}
+	return store, nil
+}
+
+const ledgerFile = "ledger.db"
+
+// bundleFile is the system's roots and the CA, for clients that can be given
+// one file only.
+const bundleFile = "bundle.pem"
+
+func (s *service) writeBundle() error {
+	pem, err := s.ca.Bundle()
+	if err != nil {
+		// The CA alone still serves every intercepted host.
+		s.log.Warn("the bundle holds quotagate's certificate only", "cause", err.Error())
+		pem = s.ca.PEM()
+	}
+	if err := writeFile(filepath.Join(s.cfg.Data, bundleFile), pem, 0o644); err != nil {
+		return fmt.Errorf("write the bundle: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces a file in one step.
+func writeFile(name string, data []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(mode), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+func listen(what, flag, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, hinted(fmt.Errorf("listen for %s: %w", what, err), "choose another address with %s, or stop what uses this one", flag)
+	}
+	return l, nil
+}
+
+// withHint keeps the way out that an error of certs knows.
+func withHint(err error) error {
+	var r *certs.Refusal
+	if errors.As(err, &r) {
+		return hinted(err, "%s", r.Hint())
+	}
+	return err
+}
+
+// record writes one decision everywhere it is shown.
+func (s *service) record(r *proxy.Record) {
+	s.decided.write(r, s.recent)
+	for _, limit := range r.Warnings {
+		s.log.Warn("a limit is nearly used up", "limit", limit, "account", r.Account, "used", r.Used, "allow", r.Allow)
+	}
+}
+
+// serve runs until ctx ends.
+func (s *service) serve(ctx context.Context, version string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	back := &http.Server{
+		Handler:           s.admin(version),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := back.Serve(s.back); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("the admin interface stopped", "error", err.Error())
+		}
+	}()
+	defer back.Close()
+	if err := s.watchRules(ctx); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, s.stopHolding)
+	defer stop()
+	return s.server.Serve(ctx, s.front, stopGrace)
+}
+
+// stopHolding refuses what waits, so that stopping does not take as long.
+func (s *service) stopHolding() { s.drain.Do(func() { close(s.draining) }) }
+
+// watchRules swaps the set when the files change. Files that do not load leave
+// the old set in force.
+func (s *service) watchRules(ctx context.Context) error {
+	return rules.Watch(ctx, s.cfg.Rules, s.options, func(set *rules.Set, err error) {
+		if err != nil {
+			s.log.Error("the rules files do not load; the old rules stay in force", "error", err.Error())
+			return
+		}
+		if set.Revision() == s.rules().Revision() {
+			return
+		}
+		s.set.Store(set)
+		s.server.CloseNamedTunnels()
+		s.log.Info("the rules changed", "rules_rev", set.Revision())
+	})
+}
+
+func (s *service) admin(version string) http.Handler {
+	return admin.New(admin.Config{
+		Rules:    s.rules,
+		Ledger:   s.ledger,
+		Enforcer: s.enforcer,
+		Server:   s.server,
+		Recent:   s.recent,
+		Ready: func() error {
+			select {
+			case <-s.draining:
+				return errors.New("stopping")
+			default:
+				return nil
+			}
+		},
+		Now:   time.Now,
+		Addr:  addrPortOf(s.back),
+		Token: s.cfg.AdminToken,
+		Status: admin.Status{
+			Version:     version,
+			PID:         os.Getpid(),
+			Listen:      s.front.Addr().String(),
+			Data:        s.cfg.Data,
+			CA:          filepath.Join(s.cfg.Data, certs.CertFile),
+			Bundle:      filepath.Join(s.cfg.Data, bundleFile),
+			Fingerprint: s.ca.Fingerprint(),
+			Store:       s.cfg.Store,
+			Started:     s.started.UTC(),
+		},
+	})
+}
+
+// close ends everything that was opened, the ledger last.
+func (s *service) close() error {
+	s.stopHolding()
+	var errs []error
+	for _, l := range []net.Listener{s.front, s.back} {
+		if l != nil {
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if s.decided != nil {
+		errs = append(errs, s.decided.close())
+	}
+	if s.ledger != nil {
+		errs = append(errs, s.ledger.Close())
+	}
+	return errors.Join(errs...)
+}
