@@ -25,10 +25,11 @@ type Embedded struct {
 
 	mu      sync.Mutex
 	waiting []*op
+	woken   bool  // the committer has been told of what waits
 	stopped error // why the disk is not trusted any more
 	closed  bool
 
-	wake chan struct{} // has one item when something waits
+	wake chan struct{} // has one item when the committer has been told
 	done chan struct{} // closed when the committer has ended
 	full bool          // the last group found the disk full; the committer's
 }
@@ -115,6 +116,9 @@ type op struct {
 	name     string
 	err      error
 	answered chan struct{}
+	// alone: nobody waits for the answer, and it is carried out with the
+	// next group.
+	alone bool
 }
 
 var ops = sync.Pool{New: func() any { return &op{answered: make(chan struct{}, 1)} }}
@@ -122,27 +126,32 @@ var ops = sync.Pool{New: func() any { return &op{answered: make(chan struct{}, 1
 // do queues an op and waits for its answer. Once it is queued it is carried
 // out, whatever becomes of ctx: half an answer would be worse than a late one.
 func (e *Embedded) do(ctx context.Context, o *op) error {
+	if err := e.queue(ctx, o); err != nil {
+		return err
+	}
+	<-o.answered
+	return o.err
+}
+
+func (e *Embedded) queue(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	e.mu.Lock()
-	err := e.stopped
-	if e.closed {
-		err = ErrClosed
-	}
-	if err != nil && (e.closed || o.verb != doClose) {
-		e.mu.Unlock()
-		return err
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return ErrClosed
+	case e.stopped != nil && o.verb != doClose:
+		return e.stopped
 	}
 	e.closed = o.verb == doClose
 	e.waiting = append(e.waiting, o)
-	first := len(e.waiting) == 1
-	e.mu.Unlock()
-	if first {
-		e.wake <- struct{}{}
+	if !e.woken && !o.alone {
+		e.woken = true
+		e.wake <- struct{}{} // has room: the committer empties it before it takes what waits
 	}
-	<-o.answered
-	return o.err
+	return nil
 }
 
 // forget returns an op to the pool.
@@ -169,12 +178,17 @@ func (e *Embedded) Fire(ctx context.Context, id string) (Decision, error) {
 	return o.decision, err
 }
 
-// Keep implements Store.
+// Keep implements Store. What is kept was counted when it was let go, so
+// nothing has to be written and nobody waits: it is carried out before any
+// later call.
 func (e *Embedded) Keep(ctx context.Context, id string) error {
 	o := ops.Get().(*op)
-	defer forget(o)
-	o.verb, o.id = doKeep, id
-	return e.do(ctx, o)
+	o.verb, o.id, o.alone = doKeep, id, true
+	err := e.queue(ctx, o)
+	if err != nil {
+		forget(o)
+	}
+	return err
 }
 
 // Cancel implements Store.
@@ -229,6 +243,7 @@ func (e *Embedded) commit() {
 	for range e.wake {
 		e.mu.Lock()
 		group, e.waiting = e.waiting, group[:0]
+		e.woken = false
 		e.mu.Unlock()
 		last := group[len(group)-1].verb == doClose
 		e.carryOut(group)
@@ -273,6 +288,10 @@ func (e *Embedded) carryOut(group []*op) {
 	}
 	for _, o := range group {
 		if o.verb == doClose {
+			continue
+		}
+		if o.alone {
+			forget(o)
 			continue
 		}
 		if broken != nil {

@@ -214,7 +214,9 @@ func (g *engine) fire(id string) (Decision, error) {
 
 func (g *engine) keep(id string) {
 	if res, ok := g.live[id]; ok {
-		g.remember(id)
+		if res.state != gone { // else there is nothing to write that could fail
+			g.remember(id)
+		}
 		g.release(res)
 		delete(g.live, id)
 	}
