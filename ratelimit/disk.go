@@ -51,10 +51,13 @@ type image struct {
 	key, value []byte
 }
 
+// boltTx is what the commit of a disk ends.
+type boltTx = bolt.Tx
+
 type disk struct {
 	db *bolt.DB
 	// commit ends a transaction; a test makes it fail.
-	commit func(*bolt.Tx) error
+	commit func(*boltTx) error
 
 	young, old map[string][]byte
 	carry      []string // keys of old that are not yet in the tree, sorted
