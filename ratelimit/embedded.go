@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -241,6 +242,9 @@ func (e *Embedded) commit() {
 	defer close(e.done)
 	var group []*op
 	for range e.wake {
+		// Callers who were answered together come back together: let those
+		// who can run queue first. A lone caller loses nothing by it.
+		runtime.Gosched()
 		e.mu.Lock()
 		group, e.waiting = e.waiting, group[:0]
 		e.woken = false
