@@ -39,10 +39,15 @@ func readBody(h http.Header, b []byte) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	kind, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	if kind == "" {
+	if len(h.Values("Content-Type")) > 1 {
+		return content{}, unreadable("it has more than one content type")
+	}
+	kind, params, typeErr := mime.ParseMediaType(h.Get("Content-Type"))
+	if typeErr != nil {
 		kind, _, _ = strings.Cut(strings.ToLower(h.Get("Content-Type")), ";")
-		kind = strings.TrimSpace(kind)
+		if kind = strings.TrimSpace(kind); strings.HasPrefix(kind, "multipart/") {
+			return content{}, unreadable("its content type is malformed")
+		}
 	}
 	trimmed := bytes.TrimLeft(b, " \t\r\n")
 	if len(trimmed) == 0 {

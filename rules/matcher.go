@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/ohler55/ojg/jp"
 )
 
 // reporter notes an error at its place; what follows the first line break of
@@ -45,7 +43,7 @@ type messageRule struct {
 	account       []valueSource // its own, then the service's
 	recipients    []valueSource
 	text, id      []valueSource
-	each          jp.Expr
+	each          *jsonPath
 	matches       []*matchRule
 	outcome       *outcomeRule
 	refusal       *refusalRule

@@ -8,14 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/ohler55/ojg/jp"
 )
 
 // check is one condition on the values of one name.
 type check struct {
 	name string // of a field or header
-	path jp.Expr
+	path *jsonPath
 	want []wanted
 	// present, where set, asks for the name alone.
 	present *bool
@@ -99,7 +97,7 @@ func (c *check) holds(values []string) bool {
 func (c *check) holdsJSON(tree any, has bool) bool {
 	var found []any
 	if has {
-		found = c.path.Get(tree)
+		found = c.path.get(tree)
 	}
 	if c.present != nil {
 		truth := slices.ContainsFunc(found, func(v any) bool { return v != nil && v != false })

@@ -331,6 +331,52 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// One rule that is wrong hides nothing that is wrong in another.
+func TestEveryErrorOfTheMatcher(t *testing.T) {
+	_, err := LoadFS(fstest.MapFS{"q.yaml": {Data: []byte(`version: 1
+services:
+  s: {hosts: ["a b"], account: {path: x}}
+messages:
+  - {name: plain, match: {host: h, path: /}}
+  - {name: s.request, match: {host: h, path: /}}
+  - {name: s.a, match: {host: h, path: no-slash}}
+  - {name: s.b, match: {host: h, path: /x, json: {'a.b': 1}}}
+  - {name: s.c, match: {host: h, path: /x, when: 'nothing == 1'}}
+  - {name: s.d, match: {host: h, path: /x}, recipients: [{json: '$.['}, {form: a, query: b}, {path: gone}, {form: a, regexp: '('}]}
+  - {name: s.e, match: {host: h, path: /x}, outcome: {sent: {status: [20, 2xx]}, not_sent: {json: {$.a: '('}}}}
+  - {name: t.f, match: {path: /x}}
+refusals:
+  r: {short: {status: 42, json: {a: 'x ${used:int}', b: '${who}'}}}
+`)}}, []string{"q.yaml"}, Options{Hash: func(k, v string) string { return v }})
+	text := fmt.Sprint(err)
+	for _, want := range []string{
+		`q.yaml:3:`, `"a b" is not a host`, "cannot come from a path", "named service.kind", "s.request is every call",
+		"begins with a slash", `"a.b" is not a JSONPath`, "when: unknown name nothing", `"$.[" is not a JSONPath`,
+		"a source has one place, and this one has 2", "captures {gone}", `"(" is not a regular expression`,
+		`"20" is not a status`, "has no host", "42 is not the status", "stands alone", "${who} is not known",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("nothing says %q in\n%s", want, text)
+		}
+	}
+}
+
+func TestTrace(t *testing.T) {
+	s := matching(t, oneRule)
+	for want, c := range map[string][3]string{
+		"":       {"POST", "/api/v1/send?action=create", `{}`},
+		"path":   {"POST", "/api/v2/send?action=create", `{}`},
+		"method": {"GET", "/api/v1/send?action=create", `{}`},
+		"query":  {"POST", "/api/v1/send?action=secret", `{}`},
+		"body":   {"POST", "/api/v1/send?action=create", `{"a":1,"a":2}`},
+	} {
+		steps := s.Trace(call(t, c[0], "https://chat.example"+c[1]), []byte(c[2]))
+		if len(steps) != 1 || steps[0].Field != want || strings.Contains(fmt.Sprint(steps), "secret") {
+			t.Errorf("%v: %+v, want %s", c, steps, want)
+		}
+	}
+}
+
 func benchSet(b *testing.B, n int, hosts bool) *Set {
 	var text strings.Builder
 	text.WriteString("version: 1\nmessages:\n")
@@ -375,4 +421,24 @@ func BenchmarkLook(b *testing.B) {
 			}
 		}
 	})
+}
+
+func BenchmarkRead(b *testing.B) {
+	s := matching(b, "version: 1\nuse: [linkedin, slack, telegram]\n")
+	for name, c := range map[string]struct{ target, body string }{
+		"linkedin": {"https://www.linkedin.com/voyager/api/voyagerMessagingDashMessengerMessages?action=createMessage", `{"mailboxUrn":"urn:li:fsd_profile:ACoAAB","hostRecipientUrns":["urn:li:fsd_profile:r1"],"message":{"body":{"attributes":[],"text":"Hello there"},"originToken":"t","renderContentUnions":[]},"trackingId":"x","dedupeByClientGeneratedToken":false}`},
+		"slack":    {"https://slack.com/api/chat.postMessage", `{"channel":"C1","text":"x"}`},
+		"telegram": {"https://api.telegram.org/bot12:x/sendMessage", `{"chat_id":5,"text":"x"}`},
+	} {
+		b.Run(name, func(b *testing.B) {
+			k := call(b, "POST", c.target, "Cookie: bcookie=x; li_at=c; JSESSIONID=y", "Authorization: Bearer b", "Content-Type: application/json")
+			b.ReportAllocs()
+			for b.Loop() {
+				sight := s.Look(k)
+				if got, err := sight.Read([]byte(c.body)); err != nil || got == nil {
+					b.Fatal(got, err)
+				}
+			}
+		})
+	}
 }

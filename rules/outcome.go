@@ -8,14 +8,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-
-	"github.com/ohler55/ojg/jp"
 )
 
 // outcomeRule is an outcome, compiled: what it tells, the first that holds
 // decides.
 type outcomeRule struct {
-	items     jp.Expr
+	items     *jsonPath
 	tells     []tell
 	needsBody bool
 }
@@ -160,7 +158,7 @@ func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome 
 		}
 	}
 	if r.items != nil && a.hasTree {
-		if items := r.items.Get(a.tree); len(items) == n {
+		if items := r.items.get(a.tree); len(items) == n {
 			for i := range items {
 				a.tree = items[i]
 				out[i] = r.tell(&a)

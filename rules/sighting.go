@@ -96,14 +96,21 @@ func (s *Sighting) consider(l leaf, path string) {
 }
 
 func (c *matchRule) methodHolds(method string, h http.Header) bool {
-	if len(c.methods) == 0 || slices.Contains(c.methods, method) {
+	if len(c.methods) == 0 || c.hasMethod(method) {
 		return true
 	}
 	for _, name := range overrides() {
-		for _, v := range h[name] {
-			if slices.ContainsFunc(c.methods, func(m string) bool { return strings.EqualFold(m, strings.TrimSpace(v)) }) {
-				return true
-			}
+		if slices.ContainsFunc(h[name], c.hasMethod) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *matchRule) hasMethod(method string) bool {
+	for _, m := range c.methods {
+		if m == method || strings.EqualFold(m, strings.TrimSpace(method)) {
+			return true
 		}
 	}
 	return false

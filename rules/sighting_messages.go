@@ -9,21 +9,43 @@ import (
 	"unicode/utf16"
 )
 
+const (
+	// mostItems bounds the messages of one request, and the recipients of one
+	// message. The largest batches known are of 1,000 (SendGrid).
+	mostItems = 10000
+	// mostIdentities bounds what names an account in one request.
+	mostIdentities = 100
+)
+
 // messages appends the messages of a request, one or one for each item, and
 // returns the identities that it shows.
 func (r *messageRule) messages(in *input, hash func(kind, value string) string, out *Sending) ([]identity, error) {
 	items := r.items(in)
+	if len(items) > mostItems {
+		return nil, unreadable("it carries more messages than can be counted")
+	}
 	if items == nil {
-		out.Messages = append(out.Messages, r.message(in, hash))
-		return r.identities(in), nil
+		m, err := r.message(in, hash)
+		if err != nil {
+			return nil, err
+		}
+		out.Messages = append(out.Messages, m)
+		return r.identities(in)
 	}
 	var all []identity
 	var first identity
 	in.batch = true
 	for i, item := range items {
 		in.item = item
-		out.Messages = append(out.Messages, r.message(in, hash))
-		ids := r.identities(in)
+		m, err := r.message(in, hash)
+		if err != nil {
+			return nil, err
+		}
+		out.Messages = append(out.Messages, m)
+		ids, err := r.identities(in)
+		if err != nil {
+			return nil, err
+		}
 		var own identity
 		if len(ids) > 0 {
 			own = ids[0]
@@ -48,7 +70,7 @@ func (r *messageRule) items(in *input) []any {
 	if r.each == nil {
 		return nil
 	}
-	if found := r.each.Get(in.tree()); len(found) > 0 {
+	if found := r.each.get(in.tree()); len(found) > 0 {
 		return found
 	}
 	return nil
@@ -76,7 +98,7 @@ func (in *input) tree() any {
 }
 
 // identities are all that name an account, in the order of the sources.
-func (r *messageRule) identities(in *input) []identity {
+func (r *messageRule) identities(in *input) ([]identity, error) {
 	var out []identity
 	for i := range r.account {
 		v := &r.account[i]
@@ -84,25 +106,36 @@ func (r *messageRule) identities(in *input) []identity {
 			if id := (identity{v.kind, value}); !slices.Contains(out, id) {
 				out = append(out, id)
 			}
+			if len(out) > mostIdentities {
+				return nil, unreadable("it names more accounts than can be told apart")
+			}
 		}
 	}
-	return out
+	return out, nil
 }
 
-func (r *messageRule) message(in *input, hash func(kind, value string) string) Message {
+func (r *messageRule) message(in *input, hash func(kind, value string) string) (Message, error) {
 	m := Message{
 		Service: r.service, Kind: r.kind, Cost: 1, Segments: 1,
 		Pattern: in.pattern.text, def: r.def, rule: r,
 	}
 	for i := range r.recipients {
-		for _, value := range r.recipients[i].values(in, true) {
-			if h := hash(r.service+".recipient", value); !slices.Contains(m.Recipients, h) {
-				m.Recipients = append(m.Recipients, h)
+		to := r.recipients[i].values(in, true)
+		if len(to) == 0 {
+			continue
+		}
+		if len(to) > mostItems {
+			return m, unreadable("it has more recipients than can be counted")
+		}
+		m.Recipients = make([]string, 0, len(to))
+		seen := make(map[string]bool, len(to))
+		for _, value := range to {
+			if !seen[value] {
+				seen[value] = true
+				m.Recipients = append(m.Recipients, hash(r.service+".recipient", value))
 			}
 		}
-		if len(m.Recipients) > 0 {
-			break
-		}
+		break
 	}
 	// Two ids that differ are none: the message then counts as a new one.
 	if ids := firstPresent(r.id, in); len(ids) > 0 && allEqual(ids) {
@@ -121,7 +154,7 @@ func (r *messageRule) message(in *input, hash func(kind, value string) string) M
 			m.Cost = 1
 		}
 	}
-	return m
+	return m, nil
 }
 
 // firstPresent is what the first source that finds anything finds; in a

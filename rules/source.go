@@ -6,15 +6,13 @@ import (
 	"encoding/base64"
 	"regexp"
 	"strings"
-
-	"github.com/ohler55/ojg/jp"
 )
 
 // valueSource is a source made ready to run.
 type valueSource struct {
 	place  place
-	name   string  // of the header, cookie, field, parameter or capture; the constant
-	path   jp.Expr // into the body, or into the decoded value
+	name   string    // of the header, cookie, field, parameter or capture; the constant
+	path   *jsonPath // into the body, or into the decoded value
 	decode string
 	after  string
 	before string
@@ -224,33 +222,4 @@ func unbase64(s string) (string, bool) {
 	s = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimSpace(s)), "=")
 	b, err := base64.RawStdEncoding.DecodeString(s)
 	return string(b), err == nil
-}
-
-func compileJSONPath(text string) (jp.Expr, error) {
-	if !strings.HasPrefix(text, "$") {
-		return nil, errDollar
-	}
-	return jp.ParseString(text)
-}
-
-// jsonValues are the scalars at a path; arrays there are opened.
-func jsonValues(path jp.Expr, tree any) []string {
-	var out []string
-	for _, v := range path.Get(tree) {
-		out = flatten(out, v)
-	}
-	return out
-}
-
-func flatten(out []string, v any) []string {
-	if list, ok := v.([]any); ok {
-		for _, one := range list {
-			out = flatten(out, one)
-		}
-		return out
-	}
-	if s, ok := scalar(v); ok {
-		out = append(out, s)
-	}
-	return out
 }

@@ -3,12 +3,9 @@ package rules
 // A request, opened as far as rules have asked for.
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 )
-
-var errDollar = errors.New("it begins with $")
 
 // input is what sources and conditions look at.
 type input struct {
