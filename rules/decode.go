@@ -23,6 +23,10 @@ type node = yaml.Node
 // decodable is a type with a notation of its own.
 type decodable interface{ decode(d *decoder, n *node) }
 
+// spoilable is a struct that is not judged further if part of it could not be
+// read: what it seems to lack may be what was misspelled.
+type spoilable interface{ spoil() }
+
 // placed is a struct that remembers where it stood.
 type placed interface{ at(Pos) }
 
@@ -44,6 +48,7 @@ type decoder struct {
 	depth   int
 	aliases int // how many aliases we are inside of
 	aliased int // values read there
+	wrongs  int // errors so far
 }
 
 // decode reads one file into out, a pointer to a struct; it reports whether
@@ -88,13 +93,20 @@ func (d *decoder) parse(text []byte) (*node, bool) {
 			return nil, false
 		}
 		var broken *yaml.LoadError
-		if errors.As(err, &broken) {
+		if errors.As(err, &broken) && broken.Mark.Line > 0 {
 			p := Pos{d.file, broken.Mark.Line, broken.Mark.Column}
 			hint := ""
 			if broken.ContextMsg != "" && broken.ContextMark.Line > 0 {
 				hint = fmt.Sprintf("%s that begins in line %d", broken.ContextMsg, broken.ContextMark.Line)
 			}
+			if strings.Contains(broken.Message, "cannot start any token") && strings.Contains(d.r.lines[d.file][p.Line-1], "\t") {
+				hint = "indent with spaces: YAML knows no tabs"
+			}
 			d.r.at(p, "this is not YAML: %s\n%s", strings.TrimPrefix(broken.Message, "yaml: "), hint)
+			return nil, false
+		}
+		if strings.Contains(err.Error(), "found multiple") {
+			d.r.at(whole, "the file has several YAML documents\nwrite one file for each, and use: them")
 			return nil, false
 		}
 		d.r.at(whole, "this is not YAML: %v", err)
@@ -110,7 +122,9 @@ func (d *decoder) parse(text []byte) (*node, bool) {
 func (d *decoder) pos(n *node) Pos { return Pos{d.file, n.Line, n.Column} }
 
 func (d *decoder) bad(n *node, format string, args ...any) {
-	d.r.at(d.pos(n), format, args...)
+	d.wrongs++
+	d.r.misread[d.pos(n)] = true
+	d.r.note(d.pos(n), format, args...)
 }
 
 // enter follows an alias and bounds what it may cost; false stops here.
@@ -119,10 +133,13 @@ func (d *decoder) enter(n *node) (*node, bool) {
 	if n.Kind == yaml.AliasNode {
 		d.aliases++
 	}
-	if d.aliases > 0 {
+	if d.aliases > 0 && d.aliased <= mostAliased+1 {
 		d.aliased++
 	}
 	if d.aliased > mostAliased {
+		if d.aliased > mostAliased+1 {
+			return nil, false // said
+		}
 		d.bad(n, "the aliases of this file stand for more than %d values\nwrite the values out", mostAliased)
 		return nil, false
 	}
@@ -177,7 +194,7 @@ func (d *decoder) value(n *node, v reflect.Value, enum string) {
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		if null(n) {
+		if _, own := reflect.New(v.Type().Elem()).Interface().(decodable); null(n) && !own {
 			return
 		}
 		v.Set(reflect.New(v.Type().Elem()))
@@ -228,6 +245,7 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 	}
 	fields := fieldsOf(v.Type())
 	given := map[string]bool{}
+	before, strange := d.wrongs, merges(n)
 	d.pairs(n, func(key string, k, value *node) {
 		for i := range fields {
 			if fields[i].key == key {
@@ -236,6 +254,7 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 				return
 			}
 		}
+		strange = true
 		keys := make([]string, len(fields))
 		for i := range fields {
 			keys[i] = fields[i].key
@@ -243,9 +262,12 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.bad(k, "unknown key %q in %s\n%s", key, what, choose(key, keys))
 	})
 	for i := range fields {
-		if fields[i].need && !given[fields[i].key] {
+		if fields[i].need && !given[fields[i].key] && !strange {
 			d.bad(n, "%s needs %q", what, fields[i].key)
 		}
+	}
+	if own, ok := v.Addr().Interface().(spoilable); ok && d.wrongs > before {
+		own.spoil()
 	}
 }
 
@@ -457,7 +479,9 @@ func (d *decoder) oneOf(n *node, v reflect.Value, enum string) {
 		s = x.S
 	}
 	words := strings.Split(enum, ",")
-	if s != "" && !slices.Contains(words, s) {
+	if s != "" && len(words) == 1 && s != enum {
+		d.bad(n, "this must be %q, and is %q", enum, s)
+	} else if s != "" && !slices.Contains(words, s) {
 		d.bad(n, "%q is not one of %s\n%s", s, strings.Join(words, ", "), didYouMean(s, words))
 	}
 }
@@ -481,6 +505,10 @@ func (d *decoder) wrong(n *node, want string) {
 		have = "the time " + n.Value
 	}
 	d.bad(n, "this must be %s, and is %s", want, have)
+}
+
+func merges(n *node) bool {
+	return slices.ContainsFunc(n.Content, func(k *node) bool { return k.Tag == "!!merge" })
 }
 
 func null(n *node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

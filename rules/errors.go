@@ -111,11 +111,12 @@ type reports struct {
 	lines    map[string][]string // by file
 	errs     Errors
 	seen     map[string]bool
+	misread  map[Pos]bool // where the decoder found something wrong
 	warnings []Warning
 }
 
 func newReports() *reports {
-	return &reports{lines: map[string][]string{}, seen: map[string]bool{}}
+	return &reports{lines: map[string][]string{}, seen: map[string]bool{}, misread: map[Pos]bool{}}
 }
 
 // source remembers a file's text for the carets.
@@ -124,8 +125,14 @@ func (r *reports) source(name string, text []byte) {
 }
 
 // at notes an error. What the formatted text has after its first line break
-// is the hint.
+// is the hint. What could not even be read is not judged as well.
 func (r *reports) at(p pos, format string, args ...any) {
+	if !r.misread[p] {
+		r.note(p, format, args...)
+	}
+}
+
+func (r *reports) note(p pos, format string, args ...any) {
 	message, hint, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
 	message, hint = printable(message), printable(hint)
 	key := p.String() + " " + message

@@ -132,6 +132,10 @@ func (c *compiler) limit(l *limit) *rule {
 		c.at(l.Name.pos, "a limit cannot be named %q\nuse letters, digits, dots and dashes; %q is an account on hold", r.name, ratelimit.PausedLimit)
 	}
 	switch {
+	case l.spoilt:
+		return r
+	case len(l.On) == 0:
+		c.at(l.pos, "the limit %q counts no message: its on: is empty\non: '*' is every message", r.name)
 	case l.Allow != nil && l.Pace != nil:
 		c.at(l.Pace.pos, "the limit %q has both allow and pace\nwrite two limits", r.name)
 	case l.Pace != nil:
@@ -287,7 +291,7 @@ func (c *compiler) recipients(r *rule) {
 		m := c.shapes[name][0]
 		switch {
 		case can == 0:
-			c.at(r.By.pos, "the limit %q is by recipient, and nothing says who gets a %s\ngive the message recipients: (%s), or leave it out of on:", r.name, name, m.pos)
+			c.at(r.By.pos, "the limit %q is by recipient, and nothing says who gets %s\ngive the message recipients: (%s), or leave it out of on:", r.name, name, m.pos)
 		case can < len(c.shapes[name]):
 			c.g.l.r.warn(r.By.pos, "one shape of %s has no recipients: all such messages share one counter of %q", name, r.name)
 		}

@@ -193,7 +193,7 @@ func packHint(name string) string {
 	if hint := didYouMean(name, Packs()); hint != "" {
 		return hint
 	}
-	return "a file of your own is written ./" + name + ".yaml; the packs are " + strings.Join(Packs(), ", ")
+	return "a file of your own is written ./" + name + ".yaml"
 }
 
 // checkParams holds what a file takes against what it was given.

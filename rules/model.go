@@ -194,7 +194,10 @@ type limit struct {
 	Source       string    `yaml:"source" doc:"Where this was read, and when."`
 
 	changed *override
+	spoilt  bool // part of it could not be read
 }
+
+func (l *limit) spoil() { l.spoilt = true }
 
 // allow is one number, or one per plan.
 type allow struct {
