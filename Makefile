@@ -16,7 +16,7 @@ run: build ## build, then start the proxy on the embedded store with the starter
 	bin/quotagate run --store embedded --rules $(RULES)
 
 build: ## bin/quotagate
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/quotagate ./cmd/quotagate
+	$(GO) build -trimpath -ldflags '-X main.buildVersion=$(VERSION)' -o bin/quotagate ./cmd/quotagate
 
 test: test-tools ## install what the tests need where it is missing, run all of them with -race
 	scripts/test.sh -timeout 12m

@@ -23,7 +23,7 @@ func loadRulesWith(t *testing.T, host string) *rules.Set {
 	return mustLoad(t, strings.ReplaceAll(chat, "chat.example", host))
 }
 
-func mustLoad(t *testing.T, text string) *rules.Set {
+func mustLoad(t testing.TB, text string) *rules.Set {
 	t.Helper()
 	set, err := rules.LoadFS(fstest.MapFS{"q.yaml": {Data: []byte(text)}}, []string{"q.yaml"}, rules.Options{Hash: hash})
 	if err != nil {
