@@ -5,7 +5,6 @@ package rules
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -124,100 +123,6 @@ func (m *matcher) addService(name string, s *service, report reporter) *serviceR
 		e.services = append(e.services, r)
 	}
 	return r
-}
-
-func compileSources(list []source, service string, at pos, report reporter) []valueSource {
-	var out []valueSource
-	for i := range list {
-		if v, ok := compileSource(&list[i], service, at, report); ok {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-func (m *matcher) compileMessage(def *message, service, kind string, s *serviceRule, report reporter) *messageRule {
-	r := &messageRule{def: def, service: service, kind: kind}
-	r.account = compileSources(def.Account, service, def.pos, report)
-	if s != nil {
-		r.account = append(r.account, s.account...)
-	}
-	r.recipients = compileSources(def.Recipients, service, def.pos, report)
-	r.text = compileSources(def.Text, service, def.pos, report)
-	r.id = compileSources(def.ID, service, def.pos, report)
-	if def.Each != "" {
-		var err error
-		if r.each, err = compileJSONPath(def.Each); err != nil {
-			report(def.pos, "each: %q is not a JSONPath: %s\nRFC 9535, for example $.requests[*]", def.Each, err)
-		}
-		r.needsBody = true
-	}
-	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
-		r.needsBody = r.needsBody || slices.ContainsFunc(list, func(v valueSource) bool { return v.needsBody() })
-	}
-	r.outcome = compileOutcome(def.Outcome, report)
-	if len(def.Match) == 0 {
-		report(def.pos, "message %s has no match: what does it look like on the wire?", def.Name)
-	}
-	for i := range def.Match {
-		r.matches = append(r.matches, compileMatch(&def.Match[i], r, report))
-	}
-	return r
-}
-
-func compileMatch(def *match, r *messageRule, report reporter) *matchRule {
-	at := def.pos
-	if at.Line == 0 {
-		at = r.def.pos
-	}
-	c := &matchRule{pos: at, message: r, hosts: def.Host}
-	for _, name := range def.Method {
-		if name = strings.ToUpper(name); name == "" || strings.ContainsAny(name, " /*") {
-			report(at, "%q is not an HTTP method", name)
-			continue
-		}
-		c.methods = append(c.methods, name)
-	}
-	if len(def.Path) == 0 {
-		report(at, "a match of %s has no path\n/** is every path", r.def.Name)
-	}
-	for _, text := range def.Path {
-		p, err := compilePath(text)
-		if err != nil {
-			report(at, "path %q: %s", text, err)
-			continue
-		}
-		c.paths = append(c.paths, p)
-	}
-	c.query = compileChecks(def.Query, false, false, at, report)
-	c.header = compileChecks(def.Header, false, false, at, report)
-	for i := range c.header {
-		c.header[i].name = http.CanonicalHeaderKey(c.header[i].name)
-	}
-	c.form = compileChecks(def.Form, false, false, at, report)
-	c.json = compileChecks(def.JSON, true, false, at, report)
-	if def.When != "" {
-		var err error
-		if c.when, err = compileWhen(def.When); err != nil {
-			first, _, _ := strings.Cut(err.Error(), "\n")
-			report(at, "when: %s\nit may read host, method, path, capture, query, header, form and json", first)
-		}
-	}
-	c.needsBody = len(c.form)+len(c.json) > 0 || c.when != nil && c.when.body
-	captured := map[string]bool{}
-	for _, p := range c.paths {
-		for _, n := range p.names() {
-			captured[n] = true
-		}
-	}
-	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
-		for _, v := range list {
-			if v.place == inPath && !captured[v.name] && len(c.paths) > 0 {
-				report(at, "no path of this match of %s captures {%s}", r.def.Name, v.name)
-			}
-		}
-	}
-	return c
 }
 
 // index puts a message's matches under their hosts and paths.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -219,6 +218,7 @@ messages:
 		{"no header", "https://a.chat.example/bot1:x/go", "X-Other: 1", `{"type":"note"}`, false},
 		{"another type", "https://a.chat.example/bot1:x/go", "X-App: 1", `{"type":"notes"}`, false},
 		{"when", "https://a.chat.example/bot1:x/sendIt", "X-Other: 1", `type=note&n=1`, true},
+		{"when on another kind of body", "https://a.chat.example/bot1:x/sendIt", "X-Other: 1", `{"n":1}`, false},
 		{"when not", "https://a.chat.example/bot1:x/getIt", "X-Other: 1", `type=note&n=1`, false},
 		{"no label", "https://chat.example/bot1:x/sendIt", "X-App: 1", `{"type":"note"}`, false},
 		{"two labels", "https://a.b.chat.example/bot1:x/sendIt", "X-App: 1", `{"type":"note"}`, false},
@@ -255,79 +255,6 @@ func TestTunnelledQuery(t *testing.T) {
 		if err != nil || (got != nil) != c.want {
 			t.Errorf("%s: %v %v, want %v", name, got, err, c.want)
 		}
-	}
-}
-
-func TestBatches(t *testing.T) {
-	s := matching(t, `
-version: 1
-services: {mail: {hosts: [mail.example]}}
-messages:
-  - name: mail.mail
-    match: {method: POST, path: /batch}
-    each: $.list[*]
-    account: [{json: $.from}, {header: x-key}]
-    recipients: {json: "$['to','cc'][*]"}
-    cost: recipients
-    outcome:
-      items: $.results[*]
-      sent: {json: {$.code: 0}}
-      not_sent: {any: [{json: {$.code: [4, 12]}}, {status: 4xx}]}
-`)
-	read := func(body string) (*Sending, error) {
-		sight := s.Look(call(t, "POST", "https://mail.example/batch", "X-Key: k"))
-		return sight.Read([]byte(body))
-	}
-	got, err := read(`{"list":[{"to":["a","b"],"cc":["c"]},{"to":["d"]}]}`)
-	if err != nil || len(got.Messages) != 2 || got.Messages[0].Cost != 3 || got.Messages[1].Cost != 1 {
-		t.Fatalf("%+v %v", got, err)
-	}
-	h := http.Header{}
-	for _, c := range []struct {
-		status int
-		body   string
-		want   []Outcome
-	}{
-		{200, `{"results":[{"code":0},{"code":12}]}`, []Outcome{Sent, NotSent}},
-		{200, `{"results":[{"code":112},{"code":0}]}`, []Outcome{Unclear, Sent}},
-		{200, `{"results":[{"code":0}]}`, []Outcome{Unclear, Unclear}},
-		{403, `{"error":"no"}`, []Outcome{NotSent, NotSent}},
-		{200, `{"resu`, []Outcome{Unclear, Unclear}},
-	} {
-		if out := got.Outcomes(c.status, h, []byte(c.body)); !slices.Equal(out, c.want) {
-			t.Errorf("%d %s: %v, want %v", c.status, c.body, out, c.want)
-		}
-	}
-	if _, err = read(`{"list":[{"from":"x","to":["a"]},{"from":"y","to":["a"]}]}`); !errors.Is(err, ErrMixedAccounts) {
-		t.Errorf("two senders: %v", err)
-	}
-	if got, err = read("list=" + url.QueryEscape(`[{"to":["a"]},{"to":["b"]},{"to":["c"]}]`)); err != nil || len(got.Messages) != 3 {
-		t.Errorf("a list in a form: %+v %v", got, err)
-	}
-	if got, err = read(`{"list":[]}`); err != nil || len(got.Messages) != 1 {
-		t.Errorf("nothing to count one by one: %+v %v", got, err)
-	}
-}
-
-// Secrets and recipients leave the matcher only as hashes.
-func TestIDs(t *testing.T) {
-	s := matching(t, oneRule)
-	read := func(body string) Message {
-		sight := s.Look(call(t, "POST", "https://chat.example/api/v1/send?action=create", "Cookie: a=b; sid=\"one\"", "Cookie: sid=two"))
-		got, err := sight.Read([]byte(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := []string{"chat~<chat.sid one>", "chat~<chat.sid two>"}; !slices.Equal(got.Identities, want) {
-			t.Errorf("%q, want %q", got.Identities, want)
-		}
-		return got.Messages[0]
-	}
-	if m := read(`{"id":"x1","text":"` + strings.Repeat("a", 161) + `"}`); m.ID != "<chat.id x1>" || m.Segments != 2 {
-		t.Errorf("%+v", m)
-	}
-	if m := read(`id=1&id=2`); m.ID != "" {
-		t.Errorf("two ids that differ: %q", m.ID)
 	}
 }
 
@@ -377,68 +304,38 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-func benchSet(b *testing.B, n int, hosts bool) *Set {
-	var text strings.Builder
-	text.WriteString("version: 1\nmessages:\n")
-	for i := range n {
-		host, path := "chat.example", fmt.Sprintf("/api/v%d/{account}/send", i)
-		if hosts {
-			host, path = fmt.Sprintf("h%d.example", i), "/api/v1/{account}/send"
-		}
-		fmt.Fprintf(&text, "  - {name: chat.m%d, match: {host: %s, method: POST, path: '%s', query: {action: create}}, account: {path: account}}\n", i, host, path)
-	}
-	return matching(b, text.String())
-}
-
-func BenchmarkLook(b *testing.B) {
-	for _, hosts := range []bool{false, true} {
-		for _, n := range []int{10, 1000, 10000} {
-			name := fmt.Sprintf("paths/%d", n)
-			target := fmt.Sprintf("https://chat.example/api/v%d/anna/send?action=create", n/2)
-			if hosts {
-				name = fmt.Sprintf("hosts/%d", n)
-				target = fmt.Sprintf("https://h%d.example/api/v1/anna/send?action=create", n/2)
-			}
-			b.Run(name, func(b *testing.B) {
-				s := benchSet(b, n, hosts)
-				c := call(b, "POST", target)
-				b.ReportAllocs()
-				for b.Loop() {
-					if sight := s.Look(c); !sight.Message() {
-						b.Fatal("no message")
-					}
-				}
-			})
-		}
-	}
-	b.Run("miss", func(b *testing.B) {
-		s := benchSet(b, 1000, false)
-		c := call(b, "GET", "https://chat.example/profile/anna?x=y")
-		b.ReportAllocs()
-		for b.Loop() {
-			if sight := s.Look(c); sight.Message() {
-				b.Fatal("a message")
-			}
-		}
-	})
-}
-
-func BenchmarkRead(b *testing.B) {
-	s := matching(b, "version: 1\nuse: [linkedin, slack, telegram]\n")
-	for name, c := range map[string]struct{ target, body string }{
-		"linkedin": {"https://www.linkedin.com/voyager/api/voyagerMessagingDashMessengerMessages?action=createMessage", `{"mailboxUrn":"urn:li:fsd_profile:ACoAAB","hostRecipientUrns":["urn:li:fsd_profile:r1"],"message":{"body":{"attributes":[],"text":"Hello there"},"originToken":"t","renderContentUnions":[]},"trackingId":"x","dedupeByClientGeneratedToken":false}`},
-		"slack":    {"https://slack.com/api/chat.postMessage", `{"channel":"C1","text":"x"}`},
-		"telegram": {"https://api.telegram.org/bot12:x/sendMessage", `{"chat_id":5,"text":"x"}`},
+// An expression that fails, or looks into what is not there, is no way out.
+func TestWhen(t *testing.T) {
+	for expression, want := range map[string]bool{
+		`json.a.b.c == 1`:             false,
+		`not (json.a.b.c == 1)`:       true,
+		`json.text == "x"`:            true,
+		`len(json.number) > 0`:        true, // fails
+		`json.list[7].name == "x"`:    true, // fails
+		`query.q == "1"`:              true,
+		`form.none != ""`:             false,
+		`header["x-app"] == "y"`:      true,
+		`capture.who == "me"`:         true,
+		`any(json.list, {# == 2})`:    true,
+		`host == "h.example"`:         true,
+		`path startsWith "/" && true`: true,
 	} {
-		b.Run(name, func(b *testing.B) {
-			k := call(b, "POST", c.target, "Cookie: bcookie=x; li_at=c; JSESSIONID=y", "Authorization: Bearer b", "Content-Type: application/json")
-			b.ReportAllocs()
-			for b.Loop() {
-				sight := s.Look(k)
-				if got, err := sight.Read([]byte(c.body)); err != nil || got == nil {
-					b.Fatal(got, err)
-				}
-			}
-		})
+		w, err := compileWhen(expression)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		p, err := compilePath("/{who}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := call(t, "POST", "https://H.example:443/me?q=1", "X-App: y")
+		body, err := readBody(c.Header, []byte(`{"text":"x","number":5,"list":[1,2]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.holds(&input{call: c, body: &body, pattern: p, path: "/me"}); got != want {
+			t.Errorf("%s: %v", expression, got)
+		}
 	}
 }

@@ -33,7 +33,7 @@ type whenProgram struct {
 
 func compileWhen(text string) (*whenProgram, error) {
 	names := &identifiers{}
-	program, err := expr.Compile(text, expr.Env(whenEnv{}), expr.AsBool(), expr.Patch(names))
+	program, err := expr.Compile(text, expr.Env(whenEnv{}), expr.AsBool(), expr.Patch(names), expr.Patch(optional{}))
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +49,19 @@ func (n *identifiers) Visit(node *ast.Node) {
 	}
 }
 
-// holds runs the expression. One that fails (it looked into something that is
-// not there) does not hold.
+// optional makes every look into something that is not there give nil, as
+// json?.a?.b does, so that a rule need not think of it.
+type optional struct{}
+
+func (optional) Visit(node *ast.Node) {
+	if m, ok := (*node).(*ast.MemberNode); ok && !m.Optional && !m.Method {
+		m.Optional = true
+		ast.Patch(node, &ast.ChainNode{Node: m})
+	}
+}
+
+// holds runs the expression. One that fails on a value that it did not expect
+// holds: what could be a send is one.
 func (w *whenProgram) holds(in *input) bool {
 	env := whenEnv{
 		Host: NormaliseHost(in.call.Host), Method: in.call.Method, Path: in.path,
@@ -67,7 +78,7 @@ func (w *whenProgram) holds(in *input) bool {
 	}
 	out, err := expr.Run(w.program, env)
 	yes, _ := out.(bool)
-	return err == nil && yes
+	return err != nil || yes
 }
 
 func firsts(f fields) map[string]string {
