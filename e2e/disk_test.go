@@ -20,7 +20,7 @@ func TestAFullDiskStopsTheMessagesNotTheCount(t *testing.T) {
 	disk := smallDisk(t, "6m")
 	g := start(t, s, setup{
 		rules: rulesWith(listed("anna"), limits(`{name: many, on: linkedin.message, allow: 100000, per: day}`, `{name: each, on: linkedin.message, allow: 100000, per: day, by: recipient}`)),
-		data:  disk.dir, front: disk.enter,
+		data:  disk.dir, inside: disk.enter,
 	})
 	client := g.byHand().client(t, false)
 	sent := 0

@@ -27,7 +27,7 @@ func TestNoRequestLeavesBeforeItsReservationIsOnDisk(t *testing.T) {
 		rules: rulesWith(listed("anna"), limits(`{name: many, on: linkedin.message, allow: 1000, per: day}`)),
 		// With -D the process that this test started is quotagate itself,
 		// and strace its grandchild: signals go to the right one.
-		front: []string{"strace", "-D", "-f", "-q", "-yy", "-s", "16", "-o", trace, "-e", "signal=none",
+		watched: []string{"strace", "-D", "-f", "-q", "-yy", "-s", "16", "-o", trace, "-e", "signal=none",
 			"-e", "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,pwritev,fsync,fdatasync,msync"},
 	})
 	client := g.byHand().client(t, false)

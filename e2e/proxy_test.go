@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +26,8 @@ type setup struct {
 	store     string   // embedded if empty
 	connectTo string   // what to dial in place of the real hosts; all of the service if empty
 	env       []string // more variables
-	front     []string // a command in front: strace, nsenter
+	inside    []string // a command that brings a process to where data is
+	watched   []string // a command in front of the proxy alone: strace
 }
 
 // gate is a running quotagate.
@@ -94,8 +96,8 @@ func (g *gate) run(t *testing.T) {
 // spawn starts the process and returns at once.
 func (g *gate) spawn(t *testing.T) {
 	t.Helper()
-	args := append(append([]string{}, g.front...), binary(t), "run",
-		"--rules", g.rulesFile, "--listen", g.listen, "--admin", g.admin, "--data", g.data, "--store", g.store)
+	args := slices.Concat(g.inside, g.watched, []string{binary(t), "run",
+		"--rules", g.rulesFile, "--listen", g.listen, "--admin", g.admin, "--data", g.data, "--store", g.store})
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = cleanEnv(g.upstreamEnv()...)
 	out := &output{}
@@ -182,7 +184,8 @@ func (g *gate) verb(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary(t), args...)
+	line := slices.Concat(g.inside, []string{binary(t)}, args)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = cleanEnv(g.env()...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
