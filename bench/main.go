@@ -53,7 +53,8 @@ func main() {
 	strict := flag.Bool("strict", false, "end with 1 if a bar is missed")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE, too, ends it in order: `go run . | head` must leave no process.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	met, err := p.run(ctx, os.Stdout)
 	if err != nil {
