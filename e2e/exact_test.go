@@ -121,6 +121,7 @@ func TestNoKillMakesRoom(t *testing.T) {
 		if !ok || used < delivered || delivered > int64(allow) {
 			t.Fatalf("round %d: %d delivered, %d used (%t), %d allowed", round+1, delivered, used, ok, allow)
 		}
+		t.Logf("round %d: %d delivered, %d used", round+1, delivered, used)
 	}
 
 	// What room is left is still there, and no more than that.

@@ -4,13 +4,15 @@
 // count is the judge, whatever the proxy says of itself.
 //
 //	go test ./e2e                          builds the binary with -race
-//	QUOTAGATE_BINARY=… go test ./e2e       drives that one
+//	QUOTAGATE_BINARY=… go test -count=1 ./e2e
+//	                                       drives that one
 //	QUOTAGATE_SOAK=1 go test ./e2e         the long forms
 package e2e
 
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +42,9 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("QUOTAGATE_BINARY"); path != "" {
 		return filepath.Abs(path)
 	}
+	if err := dependOnTheSource(); err != nil {
+		return "", err
+	}
 	dir, err := os.MkdirTemp("", "quotagate-e2e-")
 	if err != nil {
 		return "", err
@@ -52,6 +57,22 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// dependOnTheSource looks at every directory of the module. The binary is
+// built by another process, so without this `go test` would not know that its
+// result depends on the source, and give an old one from its cache.
+func dependOnTheSource() error {
+	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil // what went away meanwhile does not matter
+		}
+		switch d.Name() {
+		case ".git", ".cache", "bin", "node_modules":
+			return filepath.SkipDir
+		}
+		return nil
+	})
+}
 
 func binary(t *testing.T) string {
 	t.Helper()
