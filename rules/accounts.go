@@ -37,10 +37,7 @@ func (s *Set) meet(g *gathered) {
 		}
 		c := zones[loc.String()]
 		if c == nil {
-			c = new([units]calendar)
-			for unit := range c {
-				c[unit].loc, c[unit].unit = loc, unit
-			}
+			c = newCalendars(loc)
 			zones[loc.String()] = c
 		}
 		return loc, c
@@ -133,7 +130,7 @@ func zoneHint(name string) string {
 		"America/Chicago America/Denver America/Los_Angeles America/Toronto America/Mexico_City America/Sao_Paulo America/Bogota " +
 		"America/Argentina/Buenos_Aires Asia/Kolkata Asia/Shanghai Asia/Tokyo Asia/Singapore Asia/Dubai Asia/Hong_Kong Asia/Seoul " +
 		"Australia/Sydney Australia/Melbourne Pacific/Auckland Africa/Johannesburg Africa/Lagos Africa/Cairo")
-	if hint := didYouMean(name, common); hint != "" {
+	if hint := DidYouMean(name, common); hint != "" {
 		return hint
 	}
 	for _, zone := range common {

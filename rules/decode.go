@@ -482,7 +482,7 @@ func (d *decoder) oneOf(n *node, v reflect.Value, enum string) {
 	if s != "" && len(words) == 1 && s != enum {
 		d.bad(n, "this must be %q, and is %q", enum, s)
 	} else if s != "" && !slices.Contains(words, s) {
-		d.bad(n, "%q is not one of %s\n%s", s, strings.Join(words, ", "), didYouMean(s, words))
+		d.bad(n, "%q is not one of %s\n%s", s, strings.Join(words, ", "), DidYouMean(s, words))
 	}
 }
 

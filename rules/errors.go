@@ -46,7 +46,12 @@ type Error struct {
 	Message, Hint string
 	// Line is the line of the file, and "" where the whole file is meant.
 	Line string
+
+	cause error
 }
+
+// Unwrap is why a file could not be read, such as fs.ErrNotExist, or nil.
+func (e *Error) Unwrap() error { return e.cause }
 
 func (e *Error) Error() string {
 	var b strings.Builder
@@ -141,6 +146,15 @@ func (r *reports) note(p pos, format string, args ...any) {
 	}
 	r.seen[key] = true
 	r.errs = append(r.errs, &Error{Pos: p, Message: message, Hint: hint, Line: r.line(p)})
+}
+
+// unread notes that a file could not be read.
+func (r *reports) unread(p pos, err error) {
+	n := len(r.errs)
+	r.at(p, "%s", sentence(err))
+	if len(r.errs) > n {
+		r.errs[n].cause = err
+	}
 }
 
 // warn notes something that is allowed and probably not meant.

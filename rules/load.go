@@ -132,7 +132,7 @@ func (l *loader) one(at pos, key, name string, params map[string]string, read fu
 	}
 	text, err := read()
 	if err != nil {
-		l.r.at(at, "%s", sentence(err))
+		l.r.unread(at, err)
 		return nil
 	}
 	f := &loaded{name: name, text: text, params: params}
@@ -190,7 +190,7 @@ func ownFile(name string) bool {
 }
 
 func packHint(name string) string {
-	if hint := didYouMean(name, Packs()); hint != "" {
+	if hint := DidYouMean(name, Packs()); hint != "" {
 		return hint
 	}
 	return "a file of your own is written ./" + name + ".yaml"

@@ -32,7 +32,7 @@ func (s *Set) reviewPlans(g *gathered) {
 		if plan.S == "" || slices.Contains(plans, plan.S) || len(plans) == 0 {
 			return
 		}
-		if hint := didYouMean(plan.S, plans); hint != "" {
+		if hint := DidYouMean(plan.S, plans); hint != "" {
 			g.l.r.at(plan.pos, "no limit knows the plan %q\n%s", plan.S, hint)
 			return
 		}

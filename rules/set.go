@@ -100,7 +100,7 @@ func (s *Set) Mode() string { return s.mode }
 
 // Names reports whether a rule names a host; the host may carry a port. Calls
 // to such hosts are looked into, all others are not.
-func (s *Set) Names(host string) bool { return s.matcher.named(NormaliseHost(host)) }
+func (s *Set) Names(host string) bool { return s.matcher.named(host) }
 
 // Hosts are the hosts that the rules name, as they write them.
 func (s *Set) Hosts() []string { return s.matcher.hostPatterns() }

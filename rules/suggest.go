@@ -7,9 +7,9 @@ import (
 
 // Guesses what was meant by a word that is not known.
 
-// didYouMean is a hint that names the closest of the words, or "" where none
-// is close.
-func didYouMean(word string, words []string) string {
+// DidYouMean is a hint that names the closest of the words, or "" where none
+// is close: did you mean "anna"?
+func DidYouMean(word string, words []string) string {
 	if best := closest(word, words); best != "" {
 		return `did you mean "` + best + `"?`
 	}
@@ -19,7 +19,7 @@ func didYouMean(word string, words []string) string {
 // choose is a hint that names the closest of the words, or all of them where
 // they are few, or nothing.
 func choose(word string, words []string) string {
-	if hint := didYouMean(word, words); hint != "" {
+	if hint := DidYouMean(word, words); hint != "" {
 		return hint
 	}
 	words = slices.Clone(words)

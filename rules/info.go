@@ -1,0 +1,100 @@
+package rules
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"quotagate/ratelimit"
+)
+
+// What a set says about itself to people: tables, the admin API, coverage.
+
+// LimitInfo is one limit as people see it.
+type LimitInfo struct {
+	Name string `json:"name"`
+	// On are the names of the messages that it counts.
+	On []string `json:"on"`
+	// Allow is what it allows; it is empty for a pace.
+	Allow Allowance `json:"allow,omitzero"`
+	// Per is day, lifetime, 24h, …; or the spacing, for a pace.
+	Per  string `json:"per,omitempty"`
+	Pace string `json:"pace,omitempty"`
+	// By is recipient, or empty for the whole account.
+	By    string   `json:"by,omitempty"`
+	Plans []string `json:"plans,omitempty"`
+	// Accounts are those that it binds, if not every one.
+	Accounts []string      `json:"accounts,omitempty"`
+	When     string        `json:"when,omitempty"`
+	Wait     time.Duration `json:"wait_ns"`
+	Mode     string        `json:"mode"`
+	// Source is the document that the limit was read in.
+	Source string `json:"source,omitempty"`
+	// Pack is the shipped pack or regime it comes from, if any.
+	Pack string `json:"pack,omitempty"`
+	Pos  Pos    `json:"-"`
+	At   string `json:"at"` // file:line:col
+}
+
+// Allowance is one number, or one for each plan.
+type Allowance struct {
+	All   int64
+	Plans map[string]int64
+	set   bool
+}
+
+// IsZero reports that there is no number at all.
+func (a Allowance) IsZero() bool { return !a.set }
+
+func (a Allowance) String() string {
+	if a.Plans == nil {
+		return strconv.FormatInt(a.All, 10)
+	}
+	s := ""
+	for i, plan := range sorted(a.Plans) {
+		if i > 0 {
+			s += ", "
+		}
+		s += plan + " " + strconv.FormatInt(a.Plans[plan], 10)
+	}
+	return s
+}
+
+// MarshalJSON writes 100, or {"free": 15, …}.
+func (a Allowance) MarshalJSON() ([]byte, error) {
+	if a.Plans != nil {
+		return json.Marshal(a.Plans)
+	}
+	return json.Marshal(a.All)
+}
+
+// Limits are all limits, in the order of the files.
+func (s *Set) Limits() []LimitInfo {
+	infos := make([]LimitInfo, 0, len(s.limits))
+	for _, r := range s.limits {
+		info := LimitInfo{
+			Name: r.name, On: slices.Clone(r.on), Per: r.Per.S, By: r.By.S, Plans: sorted(r.plans),
+			When: r.When.S, Wait: time.Duration(r.wait) * time.Millisecond, Mode: enforce,
+			Source: r.Source, Pack: r.home.pack, Pos: r.Name.pos, At: r.Name.pos.String(),
+		}
+		if r.shadow {
+			info.Mode = shadow
+		}
+		if r.Allow != nil {
+			info.Allow = Allowance{All: r.Allow.All, Plans: maps.Clone(r.Allow.Plans), set: true}
+		}
+		if r.measure == ratelimit.Pace {
+			info.Pace = (time.Duration(r.span) * time.Millisecond).String()
+		}
+		if !r.home.everyone {
+			info.Accounts = sorted(r.home.only)
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// MessageNames are the names of all messages that the files describe, sorted.
+func (s *Set) MessageNames() []string { return messageNames(s.messages) }
