@@ -26,6 +26,7 @@ soak: test-tools ## the long forms: millions of operations, fifty kills, fuzzing
 	scripts/fuzz.sh $(FUZZTIME)
 
 bench: build ## the benchmark tables, as text
+	@mkdir -p .cache
 	cd bench && $(GO) run . -quotagate ../bin/quotagate
 
 check: ## format, vet, staticcheck, known vulnerabilities, the rules of the house
