@@ -1,19 +1,8 @@
 package ratelimit
 
-// The file of the embedded store: bbolt, and in front of it a journal.
-//
-// bbolt is a copy-on-write tree: to change a value costs rewriting the pages
-// on the way to it, so a group of messages to many accounts would rewrite
-// many. Instead a group is appended to a journal, a small tree of its own
-// inside the same file, which costs a page or two however many accounts the
-// group touches; the images of the changed values stay in memory and go to
-// the tree by and by, in the commits of later groups. What is changed again
-// before its turn goes there once.
-//
-// There are two generations of images. The young one grows; when it is large
-// enough and the old one has been carried over, it becomes the old one. The
-// journal of a generation is dropped in the transaction that carries its last
-// image over.
+// The file of the embedded store: a bbolt database with a tree of values, a
+// journal in front of it (see journal.go), and a few words about itself. This
+// is the only file that knows bbolt.
 
 import (
 	"encoding/binary"
@@ -25,7 +14,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -35,7 +23,6 @@ import (
 const (
 	youngImages = 8 << 10 // a generation is full with so many images
 	youngBytes  = 4 << 20 // or with a journal of so many bytes
-	chunkBytes  = 3500    // of the journal: a chunk fits a page
 )
 
 var (
@@ -46,11 +33,6 @@ var (
 	keyClock       = []byte("clock")
 )
 
-// An image is the new value of a key; nil deletes it.
-type image struct {
-	key, value []byte
-}
-
 // boltTx is what the commit of a disk ends.
 type boltTx = bolt.Tx
 
@@ -59,13 +41,12 @@ type disk struct {
 	// commit ends a transaction; a test makes it fail.
 	commit func(*boltTx) error
 
-	young, old map[string][]byte
-	carry      []string // keys of old that are not yet in the tree, sorted
-	journal    int      // of the young generation
-	bytes      int      // in it
-	seq        uint64
-	buf        []byte
-	clock      int64 // the highest time on disk
+	images  generations
+	journal int // of the young generation: which of bucketJournals
+	bytes   int // in it
+	seq     uint64
+	buf     []byte
+	clock   int64 // the highest time on disk
 }
 
 func openDisk(path string) (d *disk, err error) {
@@ -90,7 +71,7 @@ func openDisk(path string) (d *disk, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, openError(err))
 	}
-	d = &disk{db: db, commit: (*bolt.Tx).Commit, young: map[string][]byte{}, old: map[string][]byte{}}
+	d = &disk{db: db, commit: (*bolt.Tx).Commit, images: newGenerations()}
 	if err := d.recover(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
 	}
@@ -200,17 +181,17 @@ func (d *disk) recover() error {
 		return strings.Compare(string(x), string(y))
 	})
 	for _, j := range journals {
-		if err := j.ForEach(d.replay); err != nil {
+		err := j.ForEach(func(_, chunk []byte) error {
+			now, err := d.images.replay(chunk)
+			d.clock = max(d.clock, now)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
-	for k, v := range d.young {
-		d.carry = append(d.carry, k)
-		d.old[k] = v
-	}
-	slices.Sort(d.carry)
-	clear(d.young)
-	if err := d.carryOver(tx, len(d.carry)); err != nil {
+	d.images.turn()
+	if err := d.carryOver(tx, len(d.images.carry)); err != nil {
 		return err
 	}
 	for _, name := range bucketJournals {
@@ -232,30 +213,7 @@ func (d *disk) recover() error {
 		}
 		return err
 	}
-	d.carry = nil
-	clear(d.old)
-	return nil
-}
-
-// replay takes a chunk of the journal into the young generation.
-func (d *disk) replay(_, chunk []byte) error {
-	body, ok := unseal(chunk)
-	if !ok {
-		return fmt.Errorf("read the journal: wrong checksum: %w", ErrCorrupt)
-	}
-	r := decoder{b: body}
-	d.clock = max(d.clock, r.int())
-	for len(r.b) > 0 {
-		key := r.string()
-		if r.bool() {
-			d.young[key] = slices.Clone(r.bytes())
-		} else {
-			d.young[key] = nil
-		}
-	}
-	if r.bad {
-		return fmt.Errorf("read the journal: %w", ErrCorrupt)
-	}
+	d.images = newGenerations()
 	return nil
 }
 
@@ -266,13 +224,10 @@ func (d *disk) putClock(tx *bolt.Tx) error {
 // get returns the value of a key, nil if there is none. It may lie in the
 // mapped file: it is good for reading until the next write.
 func (d *disk) get(key []byte) ([]byte, error) {
-	if v, ok := d.young[string(key)]; ok {
+	v, ok := d.images.get(key)
+	if ok {
 		return v, nil
 	}
-	if v, ok := d.old[string(key)]; ok {
-		return v, nil
-	}
-	var v []byte
 	err := d.db.View(func(tx *bolt.Tx) error {
 		v = tx.Bucket(bucketTree).Get(key)
 		return nil
@@ -302,17 +257,10 @@ func (d *disk) write(images []image, now int64) error {
 	}
 	d.clock = now
 	d.seq, d.bytes = next.seq, next.bytes
-	for _, im := range images {
-		d.young[string(im.key)] = im.value
-	}
-	d.carry = d.carry[next.carried:]
-	if len(d.carry) == 0 {
-		if len(d.old) > 0 {
-			d.old = map[string][]byte{}
-		}
-		if next.turned {
-			d.turn()
-		}
+	d.images.add(images, next.carried)
+	if next.turned {
+		d.images.turn()
+		d.journal, d.bytes = 1-d.journal, 0
 	}
 	return nil
 }
@@ -328,39 +276,21 @@ type step struct {
 func (d *disk) fill(tx *bolt.Tx, images []image, now int64) (step, error) {
 	s := step{seq: d.seq, bytes: d.bytes}
 	j := tx.Bucket(bucketJournals[d.journal])
-	d.buf = d.buf[:0]
-	start := 0
-	flush := func() error {
-		chunk := seal(d.buf[start:len(d.buf):len(d.buf)])
-		var key [8]byte
-		binary.BigEndian.PutUint64(key[:], s.seq)
+	var err error
+	d.buf, err = appendChunks(d.buf[:0], images, now, func(chunk []byte) error {
+		key := binary.BigEndian.AppendUint64(nil, s.seq)
 		s.seq++
 		s.bytes += len(chunk)
-		start = len(d.buf)
-		return j.Put(key[:], chunk)
+		return j.Put(key, chunk)
+	})
+	if err != nil {
+		return s, err
 	}
-	for i, im := range images {
-		if len(d.buf) == start {
-			d.buf = appendInt(append(d.buf, 0, 0, 0, 0), now)
-		}
-		d.buf = binary.AppendUvarint(d.buf, uint64(len(im.key)))
-		d.buf = append(d.buf, im.key...)
-		d.buf = appendBool(d.buf, im.value != nil)
-		if im.value != nil {
-			d.buf = binary.AppendUvarint(d.buf, uint64(len(im.value)))
-			d.buf = append(d.buf, im.value...)
-		}
-		if len(d.buf)-start >= chunkBytes || i == len(images)-1 {
-			if err := flush(); err != nil {
-				return s, err
-			}
-		}
-	}
-	s.carried = min(len(d.carry), 2*len(images)+2)
+	s.carried = min(len(d.images.carry), 2*len(images)+2)
 	if err := d.carryOver(tx, s.carried); err != nil {
 		return s, err
 	}
-	if s.carried < len(d.carry) {
+	if s.carried < len(d.images.carry) {
 		return s, nil
 	}
 	other := bucketJournals[1-d.journal]
@@ -369,7 +299,7 @@ func (d *disk) fill(tx *bolt.Tx, images []image, now int64) (step, error) {
 			return s, err
 		}
 	}
-	if len(d.young)+len(images) < youngImages && s.bytes < youngBytes {
+	if len(d.images.young)+len(images) < youngImages && s.bytes < youngBytes {
 		return s, nil
 	}
 	s.turned = true
@@ -387,12 +317,12 @@ func (d *disk) carryOver(tx *bolt.Tx, n int) error {
 		return nil
 	}
 	tree := tx.Bucket(bucketTree)
-	for _, key := range d.carry[:n] {
-		if _, ok := d.young[key]; ok {
+	for _, key := range d.images.carry[:n] {
+		if _, ok := d.images.young[key]; ok {
 			continue
 		}
 		var err error
-		if v := d.old[key]; v != nil {
+		if v := d.images.old[key]; v != nil {
 			err = tree.Put([]byte(key), v)
 		} else {
 			err = tree.Delete([]byte(key))
@@ -402,17 +332,6 @@ func (d *disk) carryOver(tx *bolt.Tx, n int) error {
 		}
 	}
 	return nil
-}
-
-// turn makes the young generation the old one.
-func (d *disk) turn() {
-	d.old, d.young = d.young, map[string][]byte{}
-	d.carry = make([]string, 0, len(d.old))
-	for k := range d.old {
-		d.carry = append(d.carry, k)
-	}
-	slices.Sort(d.carry)
-	d.journal, d.bytes = 1-d.journal, 0
 }
 
 // committed returns the number of the last transaction that is in the file.
@@ -427,7 +346,7 @@ func (d *disk) committed() (id int) {
 // each calls f with every key of a kind that starts with prefix, and its
 // value, in no order. f must not keep them.
 func (d *disk) each(prefix []byte, f func(key, value []byte) error) error {
-	for k, v := range d.overlay(prefix) {
+	for k, v := range d.images.under(prefix) {
 		if v != nil {
 			if err := f([]byte(k), v); err != nil {
 				return err
@@ -437,10 +356,7 @@ func (d *disk) each(prefix []byte, f func(key, value []byte) error) error {
 	return d.db.View(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketTree).Cursor()
 		for k, v := c.Seek(prefix); k != nil && strings.HasPrefix(string(k), string(prefix)); k, v = c.Next() {
-			if _, ok := d.young[string(k)]; ok {
-				continue
-			}
-			if _, ok := d.old[string(k)]; ok {
+			if _, ok := d.images.get(k); ok {
 				continue
 			}
 			if err := f(k, v); err != nil {
@@ -451,35 +367,4 @@ func (d *disk) each(prefix []byte, f func(key, value []byte) error) error {
 	})
 }
 
-// overlay returns the images in memory whose keys start with prefix.
-func (d *disk) overlay(prefix []byte) map[string][]byte {
-	m := map[string][]byte{}
-	for _, gen := range []map[string][]byte{d.old, d.young} {
-		for k, v := range gen {
-			if strings.HasPrefix(k, string(prefix)) {
-				m[k] = v
-			}
-		}
-	}
-	return m
-}
-
 func (d *disk) close() error { return d.db.Close() }
-
-// isFull reports whether a commit failed because there was no room, before it
-// could be synced. bbolt passes the errors of its writes on as they are, and
-// that of growing the file as text; a bare errno comes from fdatasync, after
-// which nothing can be trusted.
-func isFull(err error) bool {
-	var path *fs.PathError
-	grow := strings.HasPrefix(err.Error(), "file resize error: ")
-	for _, no := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		if errors.As(err, &path) && path.Op == "write" && errors.Is(err, no) {
-			return true
-		}
-		if grow && strings.Contains(err.Error(), no.Error()) {
-			return true
-		}
-	}
-	return false
-}

@@ -5,4 +5,19 @@
 // It knows accounts, limits and times, and nothing of HTTP or YAML. A Claim
 // asks one limit for room; a Request takes from all its claims or from none;
 // a Decision says go, wait until, or no, with what is used of every limit.
+// All times are milliseconds since the Unix epoch, by the store's clock.
+//
+// A message goes through three steps:
+//
+//	d, err := store.Reserve(ctx, request) // Go, Booked, Later or Refused
+//	d, err = store.Fire(ctx, id)          // if it was Booked: at d.At
+//	err = store.Keep(ctx, id)             // it was sent, or may have been
+//	err = store.Cancel(ctx, id)           // or certainly not
+//
+// What is reserved is spent unless it is cancelled: a message on its way when
+// the process dies counts, a booking that was not yet fired does not.
+//
+// There are two stores, and one engine decides in both: Memory forgets
+// everything on Close; Embedded keeps it in one file and answers after it is
+// on disk.
 package ratelimit

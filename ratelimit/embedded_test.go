@@ -31,7 +31,7 @@ func openAt(t testing.TB, path string, c *fakeClock) *Embedded {
 // TestBothStoresDecideAlike runs the same random history through both; now
 // and then the embedded one is closed and opened again, as after a crash.
 func TestBothStoresDecideAlike(t *testing.T) {
-	ops := 3000
+	ops := 10_000
 	if soak() {
 		ops = 200_000
 	}
@@ -191,8 +191,8 @@ func TestManyAccountsGoThroughTheJournalIntoTheTree(t *testing.T) {
 			}
 		}
 	}
-	if len(e.disk.young)+len(e.disk.old) > 4*youngImages || e.shelf.weight > 1<<20 {
-		t.Errorf("in memory: %d and %d images, a cache of %d", len(e.disk.young), len(e.disk.old), e.shelf.weight)
+	if len(e.disk.images.young)+len(e.disk.images.old) > 4*youngImages || e.shelf.weight > 1<<20 {
+		t.Errorf("in memory: %d and %d images, a cache of %d", len(e.disk.images.young), len(e.disk.images.old), e.shelf.weight)
 	}
 	_ = e.Close()
 	e = open()

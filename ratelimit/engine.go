@@ -31,6 +31,7 @@ type engine struct {
 	log    *slog.Logger
 	live   map[string]*reservation
 	queues map[string]*queue // by account; only those with bookings
+	order  uint64            // of the last booking
 
 	undoable bool
 	undos    []undo
@@ -97,6 +98,8 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 		if res.arrived == 0 {
 			res.arrived = now
 		}
+		g.order++
+		res.order = g.order
 		g.enqueue(res)
 		g.shelf.book(res)
 	}

@@ -3,9 +3,7 @@ package ratelimit
 // The bookings of one account, in the order of their slots. A later arrival
 // never overtakes an earlier booking on a limit for which that booking waits.
 
-import (
-	"slices"
-)
+import "slices"
 
 type queue struct {
 	list  []*reservation
@@ -37,7 +35,7 @@ func (q *queue) tail(cl *Claim) int64 {
 
 func (q *queue) add(res *reservation) {
 	i := len(q.list)
-	for i > 0 && q.list[i-1].slot > res.slot {
+	for i > 0 && res.before(q.list[i-1]) {
 		i--
 	}
 	q.list = slices.Insert(q.list, i, res)

@@ -19,12 +19,17 @@ type reservation struct {
 	account, home string
 	state         state
 	slot          int64
+	order         uint64 // of being booked, among equal slots
 	decision      Decision
 	charges       []charge
 	// claims and arrived are the request's, kept while booked: a pause
 	// decides it again.
 	claims  []Claim
 	arrived int64
+}
+
+func (res *reservation) before(o *reservation) bool {
+	return res.slot < o.slot || res.slot == o.slot && res.order < o.order
 }
 
 // abandoned is how long after its slot a booking is given back that nobody

@@ -1,0 +1,45 @@
+package ratelimit
+
+import (
+	"reflect"
+	"testing"
+)
+
+// FuzzRecord decodes what may be in a file: it must not fail badly, and what
+// it understands it must write down as it read it.
+func FuzzRecord(f *testing.F) {
+	full := &record{hold: &Hold{Until: 5, Why: "why"}, counters: []counter{
+		{limit: "day", unit: "day", measure: Calendar, wins: [2]tally{{"a", 1, 2, 3, true}, {"b", 2, 3, 1, false}}},
+		{limit: "roll", measure: Rolling, span: 9, warned: 4, log: []entry{{1, 2}, {5, 1}}, total: 3},
+		{limit: "life", measure: Lifetime, used: 7, warned: 1},
+		{limit: "pace", measure: Pace, slots: []slot{{1, 1, 9}, {8, 3, 65535}}},
+	}}
+	f.Add(appendRecord(nil, full)[4:])
+	f.Add(appendRecord(nil, &record{aliasOf: "anna"})[4:])
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := decodeRecord("a", "k", seal(append(make([]byte, 4), body...)))
+		if err != nil {
+			return
+		}
+		again, err := decodeRecord("a", "k", appendRecord(nil, r))
+		if err != nil || !reflect.DeepEqual(r, again) {
+			t.Fatalf("%v\n%+v\n%+v", err, r, again)
+		}
+	})
+}
+
+func TestABookingIsReadAsItWasWritten(t *testing.T) {
+	in := []charge{
+		{key: "bert", limit: "day", unit: "day", measure: Calendar, cost: 3, label: "2026-11-23", at: t0},
+		{limit: "pace", measure: Pace, cost: 1, at: t0 + 1},
+	}
+	out, err := decodeBooking("id", appendBooking(nil, in))
+	if err != nil || !reflect.DeepEqual(in, out) {
+		t.Errorf("%v\n%+v", err, out)
+	}
+	b := appendBooking(nil, in)
+	b[9] ^= 1
+	if _, err := decodeBooking("id", b); err == nil {
+		t.Error("a changed byte was not noticed")
+	}
+}
