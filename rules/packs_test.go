@@ -2,7 +2,9 @@ package rules
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -140,5 +142,29 @@ func TestPackOutcomes(t *testing.T) {
 		if out := got.Outcomes(c.status, h, []byte(c.answer)); out[0] != c.want {
 			t.Errorf("%s answered %d %s: %v, want %v", c.request, c.status, c.answer, out[0], c.want)
 		}
+	}
+}
+
+// The rule tests that are shipped beside the packs are read and their rules
+// load; package ruletest plays them.
+func TestShippedRuleTests(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(packsDir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, testSuffix) {
+			return err
+		}
+		files++
+		f, err := LoadTests(path)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		if _, err := f.Load(Options{Hash: func(kind, value string) string { return value }}); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	if err != nil || files < 4 {
+		t.Errorf("%d files of rule tests, %v", files, err)
 	}
 }
