@@ -139,18 +139,34 @@ func (l *loader) one(at pos, key, name string, params map[string]string, read fu
 	l.byKey[key] = f
 	decode(l.r, name, text, params, &f.file)
 	l.checkParams(at, f)
-	l.trail = append(l.trail, name)
+	return []*loaded{l.take(f)}
+}
+
+// take adds a file that was decoded, after what it uses.
+func (l *loader) take(f *loaded) *loaded {
+	l.trail = append(l.trail, f.name)
 	for _, u := range f.file.Use {
-		f.uses = append(f.uses, l.use(name, u)...)
+		f.uses = append(f.uses, l.use(f.name, u)...)
 	}
 	for _, account := range sorted(f.file.Accounts) {
 		for _, u := range f.file.Accounts[account].Use {
-			l.byAccount[account] = append(l.byAccount[account], l.use(name, u)...)
+			l.byAccount[account] = append(l.byAccount[account], l.use(f.name, u)...)
 		}
 	}
 	l.trail = l.trail[:len(l.trail)-1]
-	l.order = append(l.order, f) // what it uses comes first
-	return []*loaded{f}
+	l.order = append(l.order, f)
+	return f
+}
+
+// finish makes the Set, if nothing is wrong.
+func (l *loader) finish(o Options) (*Set, error) {
+	s := build(l, o)
+	if err := l.r.err(); err != nil {
+		return nil, err
+	}
+	s.revision = l.revision()
+	s.warnings = l.r.warnings
+	return s, nil
 }
 
 // use reads what one `use:` entry names.

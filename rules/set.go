@@ -44,16 +44,10 @@ func LoadFS(fsys fs.FS, names []string, o Options) (*Set, error) {
 
 // load also returns what was asked for: paths and patterns, good or bad.
 func load(from files, names []string, o Options) (*Set, []string, error) {
-	r := newReports()
-	l := newLoader(from, r)
+	l := newLoader(from, newReports())
 	l.roots(names)
-	s := build(l, o)
-	if err := r.err(); err != nil {
-		return nil, l.inputs, err
-	}
-	s.revision = l.revision()
-	s.warnings = r.warnings
-	return s, l.inputs, nil
+	s, err := l.finish(o)
+	return s, l.inputs, err
 }
 
 // build makes a Set of what was read. It goes on where something is wrong,

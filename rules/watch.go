@@ -65,9 +65,15 @@ func Watch(ctx context.Context, names []string, o Options, f func(*Set, error)) 
 			if !ok {
 				return nil
 			}
-			if e.Op != fsnotify.Chmod {
-				timer.Reset(settle)
+			if e.Op == fsnotify.Chmod {
+				continue
 			}
+			// Two versions of a file can have the same size and, on a coarse
+			// clock, the same time.
+			if w.names(e.Name) {
+				w.last = ""
+			}
+			timer.Reset(settle)
 		case <-fs.Errors: // the queue ran over: look at everything
 			timer.Reset(settle)
 		case <-ticker.C:
@@ -129,10 +135,27 @@ func (w *watch) fingerprint() string {
 				fmt.Fprintf(&b, "%q gone;", match)
 				continue
 			}
-			fmt.Fprintf(&b, "%q %d %d %o;", match, info.Size(), info.ModTime().UnixNano(), info.Mode())
+			real, _ := filepath.EvalSymlinks(match)
+			fmt.Fprintf(&b, "%q %q %d %d %o;", match, real, info.Size(), info.ModTime().UnixNano(), info.Mode())
 		}
 	}
 	return b.String()
+}
+
+// names reports whether a path is one of the files.
+func (w *watch) names(path string) bool {
+	path = filepath.Clean(path)
+	for _, name := range w.inputs {
+		for _, match := range expand(name) {
+			if filepath.Clean(match) == path {
+				return true
+			}
+			if real, err := filepath.EvalSymlinks(match); err == nil && real == path {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // expand is the files that a path or pattern stands for now.

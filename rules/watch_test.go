@@ -22,6 +22,12 @@ func watchFiles(t *testing.T, files map[string]string, names ...string) *watched
 	for name, text := range files {
 		w.write(name, text)
 	}
+	w.begin(names...)
+	return w
+}
+
+func (w *watched) begin(names ...string) {
+	t := w.t
 	for i := range names {
 		names[i] = filepath.Join(w.dir, names[i])
 	}
@@ -46,7 +52,6 @@ func watchFiles(t *testing.T, files map[string]string, names ...string) *watched
 			t.Error(err)
 		}
 	})
-	return w
 }
 
 func (w *watched) write(name, text string) {
@@ -115,7 +120,7 @@ func TestWatchSeesARename(t *testing.T) {
 }
 
 func TestWatchSeesTheLinkThatKubernetesSwaps(t *testing.T) {
-	w := watchFiles(t, nil)
+	w := &watched{t: t, dir: t.TempDir(), news: make(chan string, 100)}
 	w.write("..1/q.yaml", limitOf("day", 1))
 	w.write("..2/q.yaml", limitOf("day", 2))
 	link := func(to, name string) {
@@ -125,17 +130,7 @@ func TestWatchSeesTheLinkThatKubernetesSwaps(t *testing.T) {
 	}
 	link("..1", "..data")
 	link(filepath.Join("..data", "q.yaml"), "q.yaml")
-	news := make(chan string, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() {
-		_ = Watch(ctx, []string{filepath.Join(w.dir, "q.yaml")}, Options{Hash: testHash}, func(s *Set, err error) {
-			if err == nil {
-				news <- fmt.Sprintf("day=%v", s.Limits()[0].Allow)
-			}
-		})
-	}()
-	w.news = news
+	w.begin("q.yaml")
 	w.until("day=1")
 	link("..2", "..data_tmp")
 	if err := os.Rename(filepath.Join(w.dir, "..data_tmp"), filepath.Join(w.dir, "..data")); err != nil {
