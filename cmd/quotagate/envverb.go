@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/spf13/cobra"
+)
+
+func (p program) envCommand(f *flags) *cobra.Command {
+	var kind, user string
+	cmd := &cobra.Command{
+		Use:   "env",
+		Short: "the settings that bring a program through the proxy",
+		Example: `  eval "$(quotagate env)"
+  quotagate env --for playwright`,
+		Args: argCount(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i := slices.IndexFunc(envFormats, func(e envFormat) bool { return e.name == kind })
+			if i < 0 {
+				return usageError{hinted(fmt.Errorf("there are no settings for %q", kind), "--for takes %s", strings.Join(envNames(), ", "))}
+			}
+			c, err := p.config(f)
+			if err != nil {
+				return err
+			}
+			api, err := p.findProxy(cmd.Context(), c, f)
+			if err != nil {
+				return err
+			}
+			var w *wiring
+			if api != nil {
+				w, err = p.wire(cmd.Context(), c, &api.status, user)
+			} else {
+				w, err = p.wireBlind(c, user)
+			}
+			if err != nil {
+				return err
+			}
+			if err := envFormats[i].write(p.stdout, w, env.ToMap(p.env)); err != nil {
+				return err
+			}
+			if api == nil {
+				// The last line, since `eval $(quotagate env)` without
+				// quotes makes one line of all.
+				_, err = fmt.Fprintf(p.stdout, "%s No proxy answers on %s now; `quotagate run` starts it.\n", envFormats[i].comment, c.Admin)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&kind, "for", "sh", "`WHAT`: "+strings.Join(envNames(), ", "))
+	cmd.Flags().StringVar(&user, "as", "", "`ACCOUNT` to name to the proxy, or NAME:PASSWORD of one of its users")
+	completeWords(cmd, "for", envNames())
+	return cmd
+}
+
+// An envFormat writes the settings in the words of one kind of program.
+type envFormat struct {
+	name    string
+	comment string
+	write   func(out io.Writer, w *wiring, env map[string]string) error
+}
+
+var envFormats = []envFormat{
+	{"sh", "#", forShell},
+	{"docker", "#", forDocker},
+	{"node", "//", forNode},
+	{"python", "#", forPython},
+	{"playwright", "//", forPlaywright},
+}
+
+func envNames() []string {
+	names := make([]string, len(envFormats))
+	for i, f := range envFormats {
+		names[i] = f.name
+	}
+	return names
+}
