@@ -1,3 +1,5 @@
+//go:build unix
+
 package ratelimit
 
 // Reservations a second, and the CPU each of them costs, of every store.

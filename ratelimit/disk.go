@@ -5,6 +5,7 @@ package ratelimit
 // is the only file that knows bbolt.
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -130,6 +131,8 @@ func openError(err error) error {
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
 		errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrInvalidMapping):
 		return fmt.Errorf("%w: %w", err, ErrCorrupt)
+	case isFull(err):
+		return fmt.Errorf("%w: %w", err, ErrStorage)
 	}
 	return err
 }
@@ -343,8 +346,8 @@ func (d *disk) committed() (id int) {
 	return id
 }
 
-// each calls f with every key of a kind that starts with prefix, and its
-// value, in no order. f must not keep them.
+// each calls f with every key that starts with prefix, and its value, in no
+// order. f must not keep them.
 func (d *disk) each(prefix []byte, f func(key, value []byte) error) error {
 	for k, v := range d.images.under(prefix) {
 		if v != nil {
@@ -353,12 +356,20 @@ func (d *disk) each(prefix []byte, f func(key, value []byte) error) error {
 			}
 		}
 	}
+	return d.eachInTree(prefix, func(k, v []byte) error {
+		if _, ok := d.images.get(k); ok {
+			return nil
+		}
+		return f(k, v)
+	})
+}
+
+// eachInTree is each without what is still in the journal. Any goroutine may
+// call it.
+func (d *disk) eachInTree(prefix []byte, f func(key, value []byte) error) error {
 	return d.db.View(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketTree).Cursor()
-		for k, v := c.Seek(prefix); k != nil && strings.HasPrefix(string(k), string(prefix)); k, v = c.Next() {
-			if _, ok := d.images.get(k); ok {
-				continue
-			}
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			if err := f(k, v); err != nil {
 				return err
 			}

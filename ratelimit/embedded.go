@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
 	"sync"
 )
 
@@ -111,6 +110,7 @@ type op struct {
 	id      string
 	items   []int
 	names   []string
+	aliases []string
 	hold    *Hold
 
 	decision Decision
@@ -217,13 +217,19 @@ func (e *Embedded) Pause(ctx context.Context, account string, h *Hold) error {
 	return e.do(ctx, o)
 }
 
-// Accounts implements Store.
+// Accounts implements Store. Nobody waits while the file is read.
 func (e *Embedded) Accounts(ctx context.Context) ([]string, error) {
 	o := ops.Get().(*op)
 	defer forget(o)
 	o.verb = doAccounts
-	err := e.do(ctx, o)
-	return o.names, err
+	if err := e.do(ctx, o); err != nil {
+		return nil, err
+	}
+	names, err := e.disk.accounts(o.names, o.aliases)
+	if err != nil {
+		return nil, fmt.Errorf("list the accounts: %w", err)
+	}
+	return names, nil
 }
 
 // Close waits for what is under way and closes the file.
@@ -342,33 +348,6 @@ func (e *Embedded) run(o *op) {
 	case doPause:
 		o.err = g.pause(o.id, o.hold)
 	case doAccounts:
-		o.names, o.err = e.accounts()
+		o.names, o.aliases = e.shelf.recent()
 	}
-}
-
-func (e *Embedded) accounts() ([]string, error) {
-	seen := map[string]bool{}
-	err := e.disk.each([]byte{kindRecord}, func(k, v []byte) error {
-		account, key, ok := splitKey(k)
-		if !ok {
-			return fmt.Errorf("read the accounts: %w", ErrCorrupt)
-		}
-		if key == "" && !isAlias(v) {
-			seen[account] = true
-		}
-		return nil
-	})
-	for _, rec := range e.shelf.dirty {
-		if rec.key == "" {
-			seen[rec.account] = rec.aliasOf == ""
-		}
-	}
-	names := make([]string, 0, len(seen))
-	for name, own := range seen {
-		if own {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, err
 }

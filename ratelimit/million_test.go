@@ -1,3 +1,5 @@
+//go:build unix
+
 package ratelimit
 
 // A million accounts (QUOTAGATE_SOAK=1; else ten thousand): resident memory
