@@ -25,11 +25,12 @@ import (
 // arrows are all the imports that our packages may have of each other. The
 // command is the place where they meet and may import any of them.
 var arrows = map[string][]string{
-	"quotagate/ratelimit":   nil,
-	"quotagate/certs":       nil,
-	"quotagate/rules":       {"quotagate/ratelimit"},
-	"quotagate/proxy":       {"quotagate/rules", "quotagate/ratelimit"},
-	"quotagate/proxy/admin": {"quotagate/proxy", "quotagate/rules", "quotagate/ratelimit"},
+	"quotagate/ratelimit":      nil,
+	"quotagate/certs":          nil,
+	"quotagate/rules":          {"quotagate/ratelimit"},
+	"quotagate/proxy":          {"quotagate/rules", "quotagate/ratelimit"},
+	"quotagate/proxy/admin":    {"quotagate/proxy", "quotagate/rules", "quotagate/ratelimit"},
+	"quotagate/proxy/ruletest": {"quotagate/proxy", "quotagate/rules", "quotagate/ratelimit"},
 }
 
 // homes name the one package that may import a library.

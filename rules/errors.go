@@ -13,8 +13,9 @@ import (
 // A Pos is a place in a file. Line and Col count from 1; both are 0 where
 // the whole file is meant.
 type Pos struct {
-	File      string
-	Line, Col int
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Col  int    `json:"col"`
 }
 
 func (p Pos) String() string {

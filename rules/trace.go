@@ -11,15 +11,15 @@ import (
 type TraceStep struct {
 	// Message is service.kind, At the place of the match in its file, and
 	// Pattern its path pattern.
-	Message string
-	At      Pos
-	Pattern string
+	Message string `json:"message"`
+	At      Pos    `json:"at"`
+	Pattern string `json:"pattern"`
 	// Field is the first field that does not hold: method, path, query,
 	// header, body, form, json or when; "" if the match holds.
-	Field string
+	Field string `json:"field,omitempty"`
 	// Want is what the rule asks of the field. It is the rule's own text:
 	// no value of the call is in it, because values can be secrets.
-	Want string
+	Want string `json:"want,omitempty"`
 	// near is how many fields held before.
 	near int
 }

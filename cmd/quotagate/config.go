@@ -53,6 +53,9 @@ func newFlags(root *cobra.Command) *flags {
 	p.StringVar(&f.data, "data", "", "`DIR` of the CA, the ledger and the log (QUOTAGATE_DATA)")
 	p.StringVar(&f.store, "store", "", "embedded or memory (QUOTAGATE_STORE, embedded)")
 	p.StringVar(&f.admin, "admin", "", "`ADDR` of the admin interface (QUOTAGATE_ADMIN, 127.0.0.1:8081)")
+	completeFlag(root, "rules", completeRules)
+	completeFlag(root, "data", completeDirs)
+	completeWords(root, "store", []string{"embedded", "memory"})
 	return f
 }
 

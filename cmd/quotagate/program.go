@@ -31,6 +31,8 @@ const (
 // A usageError is the caller's mistake in how it called us.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 // A hintedError carries the way out beside what is wrong.
 type hintedError struct {
 	error
@@ -93,7 +95,10 @@ func (p program) rootCommand() *cobra.Command {
 		Long:          longHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
+
+		SuggestionsMinimumDistance: 2,
+
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownVerb(cmd, args[0])

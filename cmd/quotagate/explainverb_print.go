@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"quotagate/proxy"
+	"quotagate/rules"
+)
+
+// mostNear is how many rules that nearly matched are shown.
+const mostNear = 5
+
+// writeExplanation prints an explanation for a person, the decision first.
+func writeExplanation(w io.Writer, x *proxy.Explanation, now time.Time, loc *time.Location) {
+	line := x.Decision
+	if x.HeldMS > 0 {
+		line += " for " + (time.Duration(x.HeldMS) * time.Millisecond).String()
+	}
+	fmt.Fprintf(w, "%s: %s\n", line, printable(x.Reason))
+	fact := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %-9s %s\n", name, printable(value))
+		}
+	}
+	account := x.Account
+	if account != "" && x.Class != "" {
+		account += " (" + x.Class + ")"
+	}
+	fact("account", account)
+	fact("messages", counted(x.Messages))
+	if len(x.Messages) == 0 {
+		fact("service", x.Service)
+	}
+	fact("limit", x.Limit)
+	if x.Answer != nil {
+		fact("answer", answerLine(x.Answer))
+	}
+	fact("rules", x.Revision)
+	if len(x.Uses) > 0 {
+		fmt.Fprintln(w)
+		writeUses(w, x.Uses, now, loc)
+	}
+	if len(x.Messages) == 0 {
+		writeNear(w, x.Trace)
+	}
+}
+
+// counted joins names and says how often each stands in a row.
+func counted(names []string) string {
+	var parts []string
+	for i := 0; i < len(names); {
+		n := 1
+		for i+n < len(names) && names[i+n] == names[i] {
+			n++
+		}
+		if n > 1 {
+			parts = append(parts, fmt.Sprintf("%d × %s", n, names[i]))
+		} else {
+			parts = append(parts, names[i])
+		}
+		i += n
+	}
+	return strings.Join(parts, ", ")
+}
+
+// longestAnswer is how much of a refusal's body is shown.
+const longestAnswer = 200
+
+func answerLine(a *rules.Answer) string {
+	line := fmt.Sprint(a.Status)
+	if v := a.Header.Get("Retry-After"); v != "" {
+		line += ", Retry-After " + v
+	}
+	body := strings.TrimSpace(string(a.Body))
+	if len([]rune(body)) > longestAnswer {
+		body = string([]rune(body)[:longestAnswer]) + "…"
+	}
+	if body != "" {
+		line += ", " + body
+	}
+	return line
+}
+
+// writeNear prints the rules that came nearest, and what did not fit.
+func writeNear(w io.Writer, trace []rules.TraceStep) {
+	if len(trace) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nthe rules that come nearest:")
+	t := newTable("MESSAGE", "WHERE", "WHAT DOES NOT FIT", "IT WANTS")
+	for i := range trace[:min(len(trace), mostNear)] {
+		s := &trace[i]
+		field := s.Field
+		if s.Matches() {
+			field = "-"
+		}
+		t.add(s.Message, s.At.String(), field, printable(s.Want))
+	}
+	t.write(w, "  ")
+	if n := len(trace) - mostNear; n > 0 {
+		fmt.Fprintf(w, "  and %d more\n", n)
+	}
+}

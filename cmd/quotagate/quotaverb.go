@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quotagate/proxy"
+	"quotagate/proxy/admin"
+	"quotagate/rules"
+)
+
+func (p program) quotaCommand(f *flags) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "quota [ACCOUNT]",
+		Short: "what each account has used and has left",
+		Long: `quota shows what an account, or every account, has used of its limits. The
+running proxy is asked; where none runs, the ledger itself.`,
+		Example: "  quotagate quota anna\n  quotagate quota pause anna --why \"captcha\" --until 2h",
+		Args:    argCount(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withAccounts(cmd.Context(), f, func(a accounts) error {
+				return p.showQuota(cmd.Context(), a, args, asJSON)
+			})
+		},
+		ValidArgsFunction: p.completeAccounts(f),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as the admin interface says it")
+	cmd.AddCommand(p.pauseCommand(f), p.resumeCommand(f))
+	return cmd
+}
+
+// showQuota prints one account or all.
+func (p program) showQuota(ctx context.Context, a accounts, args []string, asJSON bool) error {
+	now, loc := time.Now(), p.location()
+	if len(args) == 1 {
+		if err := known(ctx, a, args[0]); err != nil {
+			return err
+		}
+		one, err := a.one(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeJSON(p.stdout, one)
+		}
+		writeAccount(p.stdout, one, now, loc)
+		return nil
+	}
+	all, err := a.all(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(p.stdout, map[string]any{"accounts": all})
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(p.stdout, "No account is listed in the rules, and none has sent anything yet.")
+	}
+	for i := range all {
+		if i > 0 {
+			fmt.Fprintln(p.stdout)
+		}
+		writeAccount(p.stdout, &all[i], now, loc)
+	}
+	return nil
+}
+
+// writeAccount prints an account as a table.
+func writeAccount(w io.Writer, a *admin.Account, now time.Time, loc *time.Location) {
+	name := printable(a.Name)
+	if a.Paused {
+		name += "  paused"
+		if !a.Until.IsZero() {
+			name += " until " + shortTime(a.Until, loc)
+		}
+		if a.Why != "" {
+			name += ": " + printable(a.Why)
+		}
+	}
+	fmt.Fprintln(w, name)
+	if len(a.Limits) == 0 {
+		fmt.Fprintln(w, "  no limit binds it as a whole")
+		return
+	}
+	writeUses(w, a.Limits, now, loc)
+}
+
+// writeUses prints limits with what is used and left of them.
+func writeUses(w io.Writer, uses []proxy.LimitUse, now time.Time, loc *time.Location) {
+	t := newTable("LIMIT", ">USED", ">LEFT", ">ALLOW", "RESETS", "")
+	for i := range uses {
+		u := &uses[i]
+		name := u.Limit
+		if u.Key != "" {
+			name += " for " + u.Key
+		}
+		used, left, allow := strconv.FormatInt(u.Used, 10), strconv.FormatInt(max(u.Allow-u.Used, 0), 10), strconv.FormatInt(u.Allow, 10)
+		if strings.HasPrefix(u.Measure, "pace") {
+			used, left, allow = "", "", strings.TrimPrefix(u.Measure, "pace ")
+		}
+		resets, when := "never", ""
+		switch {
+		case !u.Resets.IsZero():
+			resets = shortTime(u.Resets, loc)
+			if when = inWords(u.Resets.Sub(now)); when != "now" {
+				when = "in " + when
+			}
+		case u.Measure != "per lifetime":
+			resets = "-" // nothing is counted that could leave
+		}
+		var notes []string
+		if u.Short {
+			notes = append(notes, "no room")
+		}
+		if u.WarnAt > 0 && u.Used >= u.WarnAt && !u.Short {
+			notes = append(notes, "nearly used up")
+		}
+		if u.Shadow {
+			notes = append(notes, "shadow")
+		}
+		if len(notes) > 0 {
+			when = strings.TrimSpace(when + "  " + strings.Join(notes, ", "))
+		}
+		t.add(name, used, left, allow, resets, when)
+	}
+	t.write(w, "  ")
+}
+
+// shortTime is a time to the minute, or to the second where that matters.
+func shortTime(t time.Time, loc *time.Location) string {
+	t = t.In(loc)
+	if t.Second() != 0 {
+		return t.Format("2006-01-02 15:04:05")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// completeAccounts offers the listed accounts to the shell.
+func (p program) completeAccounts(f *flags) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		c, err := p.config(f)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		set, err := loadRules(c.Rules, rules.Options{Hash: newHashKey(make([]byte, minHashKey)).sum})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return set.AccountNames(), cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// location is the time zone that people are shown times in: TZ, or the
+// machine's.
+func (p program) location() *time.Location {
+	if name, ok := env.ToMap(p.env)["TZ"]; ok {
+		if loc, err := time.LoadLocation(strings.TrimPrefix(name, ":")); err == nil {
+			return loc
+		}
+	}
+	return time.Local
+}
+
+// parseWhen reads what --at, --since and --until take: a time, or a duration
+// that counts from now. Without a sign of its own a duration goes in the
+// direction of sign.
+func parseWhen(flag, s string, now time.Time, sign time.Duration) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	if d, ok := parseSpan(s); ok {
+		return now.Add(sign * d), nil
+	}
+	return time.Time{}, usageError{hinted(fmt.Errorf("--%s %q is neither a time nor a duration", flag, s),
+		"write 2026-11-21T09:00:00+01:00, or 30m, 12h, 7d")}
+}
+
+// parseSpan is time.ParseDuration with days and weeks.
+func parseSpan(s string) (time.Duration, bool) {
+	for unit, hours := range map[string]float64{"d": 24, "w": 7 * 24} {
+		if n, ok := strings.CutSuffix(s, unit); ok {
+			f, err := strconv.ParseFloat(n, 64)
+			return time.Duration(f * hours * float64(time.Hour)), err == nil && f >= 0 && f < 10000
+		}
+	}
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
+}
+
+// inWords is a duration as people say it, to two units: 3d 4h, 12m 30s.
+func inWords(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d <= 0 {
+		return "now"
+	}
+	var parts []string
+	for _, u := range []struct {
+		name string
+		d    time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+		if n := d / u.d; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d%s", n, u.name))
+			d -= n * u.d
+		} else if len(parts) > 0 {
+			break
+		}
+		if len(parts) == 2 {
+			break
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// printable keeps control characters of logs and answers out of terminals.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == utf8.RuneError || 0x7f <= c && c < 0xa0 {
+			return '?'
+		}
+		return c
+	}, s)
+}

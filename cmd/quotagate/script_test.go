@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write what the scripts' golden files should hold")
+
+// The scripts in testdata/script run quotagate as people do: a process with
+// arguments and an environment, judged by its exit code and what it printed.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"quotagate": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			code := run(ctx, program{args: os.Args[1:], env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
+			stop()
+			os.Exit(code)
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("testdata", "script"),
+		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars,
+				"QUOTAGATE_DATA="+filepath.Join(e.WorkDir, "data"),
+				"QUOTAGATE_LISTEN="+freeAddress(t),
+				"QUOTAGATE_ADMIN="+freeAddress(t),
+				"TZ=UTC",
+			)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"ready": ready,
+			"sends": sends,
+			"port":  port,
+		},
+	})
+}
+
+// exits CODE COMMAND...: the command ends with this code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if neg || err != nil {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("%v: exit code %d, want %d", args[1:], got, want)
+	}
+}
+
+// ready waits until the proxy of this script answers.
+func ready(ts *testscript.TestScript, _ bool, _ []string) {
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		resp, err := http.Get("http://" + ts.Getenv("QUOTAGATE_ADMIN") + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("no proxy answers on %s: %v", ts.Getenv("QUOTAGATE_ADMIN"), err)
+		}
+	}
+}
+
+// port takes an address, so that nobody else can, until the script ends.
+func port(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", args[0])
+	if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	ts.Defer(func() { l.Close() })
+}
+
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
