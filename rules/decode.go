@@ -49,13 +49,14 @@ type decoder struct {
 	aliases int // how many aliases we are inside of
 	aliased int // values read there
 	wrongs  int // errors so far
+	grammar map[reflect.Type][]keyField
 }
 
 // decode reads one file into out, a pointer to a struct; it reports whether
 // the file was YAML at all.
 func decode(r *reports, name string, text []byte, params map[string]string, out any) bool {
 	r.source(name, text)
-	d := &decoder{r: r, file: name, params: params}
+	d := &decoder{r: r, file: name, params: params, grammar: map[reflect.Type][]keyField{}}
 	root, ok := d.parse(text)
 	if !ok {
 		return false
@@ -243,7 +244,11 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.wrong(n, "a mapping with the keys of "+what)
 		return
 	}
-	fields := fieldsOf(v.Type())
+	fields, ok := d.grammar[v.Type()]
+	if !ok {
+		fields = fieldsOf(v.Type())
+		d.grammar[v.Type()] = fields
+	}
 	given := map[string]bool{}
 	before, strange := d.wrongs, merges(n)
 	d.pairs(n, func(key string, k, value *node) {

@@ -61,8 +61,11 @@ func (s *Set) compile(g *gathered) {
 	mode := g.word(func(d *defaults) text { return d.Mode }, enforce)
 	lost := g.word(func(d *defaults) text { return d.OnStoreError }, reject)
 	wait := g.wait()
-	names := messageNames(g.messages)
-	c := compiler{g: g, at: g.l.r.at, names: names, shapes: shapes(g.messages)}
+	c := compiler{g: g, at: g.l.r.at, names: messageNames(g.messages), shapes: shapes(g.messages), services: map[string][]string{}}
+	for _, name := range c.names {
+		service, _ := split(name)
+		c.services[service] = append(c.services[service], name)
+	}
 	for _, l := range g.order {
 		r := c.limit(l)
 		r.home = g.home[l]
@@ -120,10 +123,11 @@ func shapes(messages []*message) map[string][]*message {
 
 // compiler checks limits and says what is wrong with them.
 type compiler struct {
-	g      *gathered
-	at     reporter
-	names  []string
-	shapes map[string][]*message
+	g        *gathered
+	at       reporter
+	names    []string              // of all messages, sorted
+	services map[string][]string   // of the messages of a service
+	shapes   map[string][]*message // by the name of the message
 }
 
 func (c *compiler) limit(l *limit) *rule {
@@ -236,17 +240,20 @@ func perHint(per string, words []string) string {
 func (c *compiler) on(l *limit) []string {
 	var on []string
 	for _, word := range l.On {
-		found := len(on)
 		service, all := strings.CutSuffix(word.S, ".*")
-		for _, name := range c.names {
-			own, _, _ := strings.Cut(name, ".")
-			if word.S == "*" || name == word.S || all && own == service {
-				on = append(on, name)
-			}
+		var found []string
+		switch {
+		case word.S == "*":
+			found = c.names
+		case all:
+			found = c.services[service]
+		case c.shapes[word.S] != nil:
+			found = []string{word.S}
 		}
-		if len(on) == found && word.S != "" && word.S != "*" {
+		if len(found) == 0 && word.S != "" && word.S != "*" {
 			c.unknown(word, service, all)
 		}
+		on = append(on, found...)
 	}
 	slices.Sort(on)
 	return slices.Compact(on)
@@ -257,19 +264,18 @@ func (c *compiler) unknown(word text, service string, all bool) {
 	if !all {
 		service, _, _ = strings.Cut(word.S, ".")
 	}
-	var services, words []string
-	for _, name := range c.names {
-		own, _, _ := strings.Cut(name, ".")
-		services, words = append(services, own+".*"), append(words, name)
+	var services []string
+	for name := range c.services {
+		services = append(services, name+".*")
 	}
-	hint := choose(word.S, words)
+	hint := choose(word.S, c.names)
 	if all {
 		hint = choose(word.S, services)
 	}
-	if !slices.Contains(services, service+".*") && slices.Contains(Packs(), service) {
+	if c.services[service] == nil && slices.Contains(Packs(), service) {
 		hint = "the pack " + service + " describes it: add it to use:"
 	}
-	if _, kind, _ := strings.Cut(word.S, "."); kind == "request" && slices.Contains(services, service+".*") {
+	if _, kind, _ := strings.Cut(word.S, "."); kind == "request" && c.services[service] != nil {
 		hint = "limits count messages; " + service + ".* is every message of " + service
 	}
 	if all {

@@ -22,6 +22,7 @@ func (s *Set) review(g *gathered) {
 	s.reviewPlans(g)
 	s.reviewAccounts(g)
 	s.reviewLimits(g)
+	s.reviewOverlap(g)
 }
 
 // reviewPlans: a plan is only a word. One that is nearly a plan of the limits

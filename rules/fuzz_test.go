@@ -1,0 +1,85 @@
+package rules
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+// FuzzLoad: no text, however broken, does anything but load or be refused
+// with places that are in it.
+func FuzzLoad(f *testing.F) {
+	for _, glob := range []string{"testdata/*.yaml", "testdata/bad/*.yaml", "packs/*.yaml", "packs/*/*.yaml"} {
+		names, err := filepath.Glob(glob)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	f.Add([]byte(wired + accountsOf))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fsys := fstest.MapFS{"f.yaml": {Data: text}, "wire.yaml": {Data: []byte(wired)}}
+		began := time.Now()
+		s, err := LoadFS(fsys, []string{"f.yaml"}, Options{Hash: testHash})
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if (s == nil) == (err == nil) {
+			t.Fatalf("a set of %v and the error %v", s, err)
+		}
+		if err != nil {
+			all, ok := err.(Errors)
+			if !ok || len(all) == 0 {
+				t.Fatalf("the error is a %T: %v", err, err)
+			}
+			lines := strings.Count(string(text), "\n") + 1
+			for _, e := range all {
+				if e.Message == "" || e.Pos.File == "" || e.Pos.File == "f.yaml" && e.Pos.Line > lines+1 {
+					t.Errorf("%#v", e)
+				}
+			}
+			return
+		}
+		// What loads can be used.
+		for _, account := range append(s.AccountNames(), "x~1") {
+			s.AccountClaims(account, began)
+			for _, name := range s.MessageNames() {
+				s.Claims(sending(s, name, "r1", "r2"), account, began)
+			}
+		}
+	})
+}
+
+// FuzzLoadTests: the same for rule tests.
+func FuzzLoadTests(f *testing.F) {
+	f.Add([]byte(testsText))
+	f.Add([]byte("rules: slack\ntests: [{name: a, steps: [{send: {request: GET https://a.test}, times: 3}]}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		tests, err := LoadTestsFS(testTree(string(text)), "t/a.test.yaml")
+		if (tests == nil) == (err == nil) {
+			t.Fatalf("%v and %v", tests, err)
+		}
+		if err != nil {
+			return
+		}
+		for _, test := range tests.Tests {
+			for _, step := range test.Steps {
+				if step.Times < 1 {
+					t.Errorf("a step is played %d times", step.Times)
+				}
+				if step.Send != nil {
+					step.Send.At(3)
+				}
+			}
+		}
+	})
+}
