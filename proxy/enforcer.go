@@ -221,7 +221,8 @@ func readBody(req *http.Request, max int64) ([]byte, error) {
 	if req.ContentLength > 0 {
 		// What is announced is only believed as it arrives: memory grows
 		// with the bytes that came, not with the header.
-		b := make([]byte, 0, min(req.ContentLength, 64<<10))
+		// The rest is what a Buffer wants free to see the end.
+		b := make([]byte, 0, min(req.ContentLength, 64<<10)+bytes.MinRead)
 		return readAll(b, req.Body, max)
 	}
 	return readAll(nil, req.Body, max)

@@ -197,7 +197,7 @@ func streams(resp *http.Response) bool {
 func peekAnswer(resp *http.Response) []byte {
 	var buf bytes.Buffer
 	if resp.ContentLength > 0 {
-		buf.Grow(int(resp.ContentLength))
+		buf.Grow(int(resp.ContentLength) + bytes.MinRead)
 	}
 	rest := resp.Body
 	n, err := buf.ReadFrom(io.LimitReader(rest, maxAnswer+1))
