@@ -117,15 +117,6 @@ func (f fields) all(name string) []string {
 	return out
 }
 
-func (f fields) first(name string) (string, bool) {
-	for i := range f {
-		if f[i].name == name {
-			return f[i].value, true
-		}
-	}
-	return "", false
-}
-
 // readForm splits name=value pairs. A percent sign that begins no escape
 // stands for itself, as servers read it.
 func readForm(s string) fields {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -103,7 +104,7 @@ func number(s string) any {
 		return s
 	case f > -1<<53 && f < 1<<53 && f == float64(int64(f)):
 		return int64(f) // 1e3 and 1000.0 are 1000
-	case bytes.IndexAny([]byte(s), ".eE") < 0:
+	case !strings.ContainsAny(s, ".eE"):
 		return s // an integer beyond int64
 	}
 	return f

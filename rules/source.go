@@ -107,43 +107,59 @@ func regexpReason(err error) string {
 // Within a batch, paths look at the item, and at the whole body only where
 // the item has nothing and whole allows it.
 func (v *valueSource) values(in *input, whole bool) []string {
-	var raw []string
+	if !in.batch {
+		return v.cut(v.raw(in))
+	}
+	if v.place == inJSON {
+		if found := v.cut(jsonValues(v.path, in.item)); len(found) > 0 || !whole {
+			return found
+		}
+	}
+	found, known := in.shared[v]
+	if !known {
+		if in.shared == nil {
+			in.shared = map[*valueSource][]string{}
+		}
+		found = v.cut(v.raw(in))
+		in.shared[v] = found
+	}
+	return found
+}
+
+// raw is what stands at the source's place in the whole request.
+func (v *valueSource) raw(in *input) []string {
 	switch v.place {
 	case inJSON:
-		switch {
-		case in.batch:
-			raw = jsonValues(v.path, in.item)
-			if len(raw) == 0 && whole && in.body.hasJSON {
-				raw = jsonValues(v.path, in.body.json)
-			}
-		case in.body.hasJSON:
-			raw = jsonValues(v.path, in.body.json)
+		if in.body.hasJSON {
+			return jsonValues(v.path, in.body.json)
 		}
 	case inForm:
-		raw = in.body.fields.all(v.name)
+		return in.body.fields.all(v.name)
 	case inQuery:
-		raw = in.queryFields().all(v.name)
+		return in.queryFields().all(v.name)
 	case inPath:
-		raw = []string{in.pattern.capture(in.path, v.name)}
+		return []string{in.pattern.capture(in.path, v.name)}
 	case inHeader:
-		raw = in.call.Header.Values(v.name)
+		return in.call.Header.Values(v.name)
 	case inCookie:
-		raw = cookies(in.call.Header, v.name)
+		return cookies(in.call.Header, v.name)
 	case inBearer:
-		raw = authorization(in.call.Header, "bearer")
+		return authorization(in.call.Header, "bearer")
 	case inBasicUser:
+		var users []string
 		for _, b64 := range authorization(in.call.Header, "basic") {
 			if plain, ok := unbase64(b64); ok {
 				user, _, _ := strings.Cut(plain, ":")
-				raw = append(raw, user)
+				users = append(users, user)
 			}
 		}
+		return users
 	case inProxyUser:
-		raw = []string{in.call.ProxyUser}
+		return []string{in.call.ProxyUser}
 	case inConst:
-		raw = []string{v.name}
+		return []string{v.name}
 	}
-	return v.cut(raw)
+	return nil
 }
 
 // cut decodes each value, then keeps what comes after and before the given

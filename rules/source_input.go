@@ -17,6 +17,9 @@ type input struct {
 	// item is one item of a batch, where batch is set.
 	item  any
 	batch bool
+	// shared keeps what sources find outside the items, which is the same
+	// for all of them.
+	shared map[*valueSource][]string
 
 	query    fields
 	hasQuery bool

@@ -71,7 +71,7 @@ func compileJSONPath(text string) (*jsonPath, error) {
 		p.steps = append(p.steps, step)
 	}
 	if deep {
-		return nil, errors.New("it ends after ..")
+		return nil, errors.New("it ends where a name should follow")
 	}
 	if len(expr) == 1 {
 		p.steps = []jsonStep{} // $ alone
