@@ -108,8 +108,9 @@ const (
 	// and kept. Call Fire at that time.
 	Booked
 	// Later: there will be room at Decision.At within every limit's wait,
-	// but nothing was charged, because a limit with a Key binds. Ask again
-	// at that time, with the same Arrived.
+	// but nothing was charged, because a limit with a Key binds (or that
+	// time lies beyond the windows a Calendar claim gave). Ask again then,
+	// with the same Arrived.
 	Later
 	// Refused: no room within the wait. Nothing was charged.
 	Refused

@@ -36,7 +36,9 @@ func newDiskShelf(d *disk, budget int) *diskShelf {
 }
 
 // fixedWeight is about what a record costs beyond what it encodes to, and
-// growth about how much larger it is decoded. Both were measured.
+// growth about how much larger it is decoded: estimates. With a million
+// accounts of four limits and a budget of 64 MiB the process had 150 MiB of
+// memory of its own (million_test.go, 2026-11-21).
 const (
 	fixedWeight = 500
 	growth      = 6

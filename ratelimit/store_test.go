@@ -46,7 +46,7 @@ func (c *fakeClock) add(ms int64) {
 	c.ms += ms
 }
 
-// A bench is a store under test with its clock.
+// A testStore is a store under test with its clock.
 type testStore struct {
 	Store
 	t     testing.TB
