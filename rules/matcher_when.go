@@ -28,7 +28,8 @@ type whenEnv struct {
 type whenProgram struct {
 	program *vm.Program
 	text    string
-	body    bool // it reads form or json
+	reads   []string // the names that it uses
+	body    bool     // it reads form or json
 }
 
 func compileWhen(text string) (*whenProgram, error) {
@@ -37,7 +38,7 @@ func compileWhen(text string) (*whenProgram, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &whenProgram{program, text, slices.Contains(names.list, "json") || slices.Contains(names.list, "form")}, nil
+	return &whenProgram{program, text, names.list, slices.Contains(names.list, "json") || slices.Contains(names.list, "form")}, nil
 }
 
 // identifiers collects the names that an expression uses.
@@ -63,17 +64,27 @@ func (optional) Visit(node *ast.Node) {
 // holds runs the expression. One that fails on a value that it did not expect
 // holds: what could be a send is one.
 func (w *whenProgram) holds(in *input) bool {
-	env := whenEnv{
-		Host: NormaliseHost(in.call.Host), Method: in.call.Method, Path: in.path,
-		Capture: map[string]string{}, Query: firsts(in.queryFields()),
-		Header: map[string]string{}, Form: firsts(in.body.fields), JSON: in.body.json,
-	}
-	for _, name := range in.pattern.names() {
-		env.Capture[name] = in.pattern.capture(in.path, name)
-	}
-	for name, list := range in.call.Header {
-		if len(list) > 0 {
-			env.Header[strings.ToLower(name)] = list[0]
+	env := whenEnv{Method: in.call.Method, Path: in.path, JSON: in.body.json}
+	for _, name := range w.reads {
+		switch name {
+		case "host":
+			env.Host = NormaliseHost(in.call.Host)
+		case "capture":
+			env.Capture = map[string]string{}
+			for _, name := range in.pattern.names() {
+				env.Capture[name] = in.pattern.capture(in.path, name)
+			}
+		case "query":
+			env.Query = firsts(in.queryFields())
+		case "form":
+			env.Form = firsts(in.body.fields)
+		case "header":
+			env.Header = make(map[string]string, len(in.call.Header))
+			for name, list := range in.call.Header {
+				if len(list) > 0 {
+					env.Header[strings.ToLower(name)] = list[0]
+				}
+			}
 		}
 	}
 	out, err := expr.Run(w.program, env)
