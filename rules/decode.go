@@ -1,24 +1,16 @@
 package rules
 
 import (
-	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // From YAML to the structs of model.go, strictly: every key is known and
 // stands once, every value has its type, and whatever is wrong is noted with
 // its place while the rest is read on. The structs' tags are the grammar.
-
-// node is one value of a YAML file.
-type node = yaml.Node
 
 // decodable is a type with a notation of its own.
 type decodable interface{ decode(d *decoder, n *node) }
@@ -31,9 +23,6 @@ type spoilable interface{ spoil() }
 type placed interface{ at(Pos) }
 
 const (
-	// biggest is the largest file that is read. Ten thousand limits take
-	// about 2 MB.
-	biggest = 16 << 20
 	// deepest is how far values may be nested.
 	deepest = 64
 	// mostAliased is how many values all aliases of a file may stand for
@@ -65,61 +54,6 @@ func decode(r *reports, name string, text []byte, params map[string]string, out 
 	return true
 }
 
-// parse makes nodes of the text; the YAML library's own words are kept.
-func (d *decoder) parse(text []byte) (*node, bool) {
-	whole := Pos{File: d.file}
-	if len(text) > biggest {
-		d.r.at(whole, "the file is larger than %d MiB", biggest>>20)
-		return nil, false
-	}
-	if !utf8.Valid(text) {
-		line := 1
-		for rest := text; len(rest) > 0; {
-			c, n := utf8.DecodeRune(rest)
-			if c == utf8.RuneError && n == 1 {
-				break
-			}
-			if c == '\n' {
-				line++
-			}
-			rest = rest[n:]
-		}
-		d.r.at(Pos{d.file, line, 1}, "the file is not UTF-8")
-		return nil, false
-	}
-	var doc node
-	if err := yaml.Load(text, &doc); err != nil {
-		if len(strings.TrimSpace(string(text))) == 0 || doc.Kind == 0 && strings.Contains(err.Error(), "no documents") {
-			d.r.at(whole, "the file is empty\nit needs at least: version: 1")
-			return nil, false
-		}
-		var broken *yaml.LoadError
-		if errors.As(err, &broken) && broken.Mark.Line > 0 {
-			p := Pos{d.file, broken.Mark.Line, broken.Mark.Column}
-			hint := ""
-			if broken.ContextMsg != "" && broken.ContextMark.Line > 0 {
-				hint = fmt.Sprintf("%s that begins in line %d", broken.ContextMsg, broken.ContextMark.Line)
-			}
-			if strings.Contains(broken.Message, "cannot start any token") && strings.Contains(d.r.lines[d.file][p.Line-1], "\t") {
-				hint = "indent with spaces: YAML knows no tabs"
-			}
-			d.r.at(p, "this is not YAML: %s\n%s", strings.TrimPrefix(broken.Message, "yaml: "), hint)
-			return nil, false
-		}
-		if strings.Contains(err.Error(), "found multiple") {
-			d.r.at(whole, "the file has several YAML documents\nwrite one file for each, and use: them")
-			return nil, false
-		}
-		d.r.at(whole, "this is not YAML: %v", err)
-		return nil, false
-	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		d.r.at(whole, "the file has no YAML document")
-		return nil, false
-	}
-	return doc.Content[0], true
-}
-
 func (d *decoder) pos(n *node) Pos { return Pos{d.file, n.Line, n.Column} }
 
 func (d *decoder) bad(n *node, format string, args ...any) {
@@ -131,7 +65,7 @@ func (d *decoder) bad(n *node, format string, args ...any) {
 // enter follows an alias and bounds what it may cost; false stops here.
 func (d *decoder) enter(n *node) (*node, bool) {
 	d.depth++
-	if n.Kind == yaml.AliasNode {
+	if n.Kind == aliasNode {
 		d.aliases++
 	}
 	if d.aliases > 0 && d.aliased <= mostAliased+1 {
@@ -148,7 +82,7 @@ func (d *decoder) enter(n *node) (*node, bool) {
 		d.bad(n, "this is nested more than %d deep", deepest)
 		return nil, false
 	}
-	if n.Kind == yaml.AliasNode {
+	if n.Kind == aliasNode {
 		return n.Alias, n.Alias != nil
 	}
 	return n, true
@@ -156,7 +90,7 @@ func (d *decoder) enter(n *node) (*node, bool) {
 
 func (d *decoder) leave(n *node) {
 	d.depth--
-	if n.Kind == yaml.AliasNode {
+	if n.Kind == aliasNode {
 		d.aliases--
 	}
 }
@@ -216,7 +150,7 @@ func (d *decoder) value(n *node, v reflect.Value, enum string) {
 			d.oneOf(n, v, enum)
 		}
 	case reflect.Bool:
-		if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
+		if n.Kind != scalarNode || n.Tag != "!!bool" {
 			d.wrong(n, "true or false")
 			return
 		}
@@ -240,7 +174,7 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 	if null(n) {
 		return
 	}
-	if n.Kind != yaml.MappingNode {
+	if n.Kind != mappingNode {
 		d.wrong(n, "a mapping with the keys of "+what)
 		return
 	}
@@ -303,7 +237,7 @@ func (d *decoder) pairs(n *node, f func(key string, k, value *node)) {
 func (d *decoder) list(n *node, v reflect.Value, enum string) {
 	switch {
 	case null(n):
-	case n.Kind == yaml.SequenceNode:
+	case n.Kind == sequenceNode:
 		v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 		for i, item := range n.Content {
 			if item = aliased(item); null(item) {
@@ -325,7 +259,7 @@ func (d *decoder) list(n *node, v reflect.Value, enum string) {
 }
 
 func aliased(n *node) *node {
-	if n.Kind == yaml.AliasNode && n.Alias != nil {
+	if n.Kind == aliasNode && n.Alias != nil {
 		return n.Alias
 	}
 	return n
@@ -336,7 +270,7 @@ func (d *decoder) mapping(n *node, v reflect.Value, enum string) {
 	if null(n) {
 		return
 	}
-	if n.Kind != yaml.MappingNode {
+	if n.Kind != mappingNode {
 		d.wrong(n, "a mapping")
 		return
 	}
@@ -353,122 +287,6 @@ func (d *decoder) mapping(n *node, v reflect.Value, enum string) {
 		}
 		v.SetMapIndex(reflect.ValueOf(key), item)
 	})
-}
-
-// generic reads a value of any shape: what JSON can say.
-func (d *decoder) generic(outer *node) any {
-	n, ok := d.enter(outer)
-	defer d.leave(outer)
-	if !ok {
-		return nil
-	}
-	switch n.Kind {
-	case yaml.MappingNode:
-		m := map[string]any{}
-		d.pairs(n, func(key string, _, value *node) { m[key] = d.generic(value) })
-		return m
-	case yaml.SequenceNode:
-		list := make([]any, len(n.Content))
-		for i, item := range n.Content {
-			list[i] = d.generic(item)
-		}
-		return list
-	}
-	switch n.Tag {
-	case "!!null":
-		return nil
-	case "!!bool":
-		return strings.EqualFold(n.Value, "true")
-	case "!!int":
-		if i, ok := d.integer(n); ok {
-			return i
-		}
-		return nil
-	case "!!float":
-		if f, ok := d.number(n); ok {
-			return f
-		}
-		return nil
-	}
-	return d.fill(n.Value)
-}
-
-// scalar is the text of a scalar that is neither empty nor a truth value.
-func (d *decoder) scalar(n *node) (string, bool) {
-	n = aliased(n)
-	if n.Kind != yaml.ScalarNode {
-		d.wrong(n, "text")
-		return "", false
-	}
-	switch n.Tag {
-	case "!!null":
-		d.bad(n, "a value is missing here")
-		return "", false
-	case "!!bool":
-		d.bad(n, "this must be text, not %s\nput it in quotes if the word is meant", n.Value)
-		return "", false
-	case "!!str", "!!int", "!!float", "!!timestamp", "!!merge":
-		return d.fill(n.Value), true
-	}
-	d.bad(n, "the tag %s means nothing here", n.Tag)
-	return "", false
-}
-
-// fill puts the values of the file's parameters in.
-func (d *decoder) fill(s string) string {
-	if len(d.params) == 0 || !strings.Contains(s, "${") {
-		return s
-	}
-	for name, value := range d.params {
-		s = strings.ReplaceAll(s, "${"+name+"}", value)
-	}
-	return s
-}
-
-// integer is a whole number in plain decimals: 0x10, 010 and 1_000 mean
-// different things to different YAML readers.
-func (d *decoder) integer(n *node) (int64, bool) {
-	n = aliased(n)
-	s := n.Value
-	digits := strings.TrimPrefix(s, "-")
-	plain := n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!str" && s == d.fill(s) == false) && digits != "" &&
-		strings.Trim(digits, "0123456789") == "" && (digits == "0" || digits[0] != '0')
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" && strings.Trim(d.fill(s), "0123456789") == "" && d.fill(s) != s {
-		s, plain = d.fill(s), true
-	}
-	if !plain {
-		d.wrong(n, "a whole number, such as 100")
-		return 0, false
-	}
-	i, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || i > mostUnits || i < -mostUnits {
-		d.bad(n, "%s is too large", n.Value)
-		return 0, false
-	}
-	return i, true
-}
-
-// mostUnits bounds every number, so that sums of them cannot overflow.
-const mostUnits = 1 << 53
-
-func (d *decoder) number(n *node) (float64, bool) {
-	f, err := strconv.ParseFloat(n.Value, 64)
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" && n.Tag != "!!float" || err != nil || f != f || f > mostUnits || f < -mostUnits {
-		d.wrong(n, "a number")
-		return 0, false
-	}
-	return f, true
-}
-
-func (d *decoder) instant(n *node, v reflect.Value) {
-	if s, ok := d.scalar(n); ok {
-		t, err := time.Parse(time.RFC3339, s)
-		if err != nil {
-			d.bad(n, "%q is not a time\nwrite it as 2026-03-28T09:00:00+01:00", s)
-			return
-		}
-		v.Set(reflect.ValueOf(t))
-	}
 }
 
 // oneOf holds a text against the words that it may be.
@@ -496,9 +314,9 @@ func (d *decoder) wrong(n *node, want string) {
 	n = aliased(n)
 	have := "the text " + strconv.Quote(n.Value)
 	switch {
-	case n.Kind == yaml.MappingNode:
+	case n.Kind == mappingNode:
 		have = "a mapping"
-	case n.Kind == yaml.SequenceNode:
+	case n.Kind == sequenceNode:
 		have = "a list"
 	case n.Tag == "!!null":
 		have = "nothing"
@@ -516,4 +334,4 @@ func merges(n *node) bool {
 	return slices.ContainsFunc(n.Content, func(k *node) bool { return k.Tag == "!!merge" })
 }
 
-func null(n *node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+func null(n *node) bool { return n.Kind == scalarNode && n.Tag == "!!null" }

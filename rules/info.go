@@ -26,10 +26,11 @@ type LimitInfo struct {
 	By    string   `json:"by,omitempty"`
 	Plans []string `json:"plans,omitempty"`
 	// Accounts are those that it binds, if not every one.
-	Accounts []string      `json:"accounts,omitempty"`
-	When     string        `json:"when,omitempty"`
-	Wait     time.Duration `json:"wait_ns"`
-	Mode     string        `json:"mode"`
+	Accounts []string `json:"accounts,omitempty"`
+	When     string   `json:"when,omitempty"`
+	// Wait is how long a message may be held for it, in milliseconds.
+	Wait int64  `json:"wait_ms"`
+	Mode string `json:"mode"`
 	// Source is the document that the limit was read in.
 	Source string `json:"source,omitempty"`
 	// Pack is the shipped pack or regime it comes from, if any.
@@ -76,7 +77,7 @@ func (s *Set) Limits() []LimitInfo {
 	for _, r := range s.limits {
 		info := LimitInfo{
 			Name: r.name, On: slices.Clone(r.on), Per: r.Per.S, By: r.By.S, Plans: sorted(r.plans),
-			When: r.When.S, Wait: time.Duration(r.wait) * time.Millisecond, Mode: enforce,
+			When: r.When.S, Wait: r.wait, Mode: enforce,
 			Source: r.Source, Pack: r.home.pack, Pos: r.Name.pos, At: r.Name.pos.String(),
 		}
 		if r.shadow {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"path"
 	"path/filepath"
 	"slices"
@@ -243,7 +242,7 @@ func (l *loader) revision() string {
 	h := sha256.New()
 	for _, f := range l.order {
 		fmt.Fprintf(h, "%s %d %q\n", f.pack, len(f.text), fmt.Sprint(f.params))
-		io.WriteString(h, string(f.text))
+		h.Write(f.text)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }

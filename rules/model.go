@@ -14,7 +14,7 @@ type file struct {
 	pos
 	Version  int                 `yaml:"version" need:"true" doc:"The version of the rules language: 1."`
 	About    string              `yaml:"about" doc:"One sentence: what this file is for."`
-	AsOf     string              `yaml:"as_of" doc:"When what this file says was last checked: 2026-11 or 2026-11-21."`
+	AsOf     text                `yaml:"as_of" doc:"When what this file says was last checked: 2026-11 or 2026-11-21."`
 	Source   string              `yaml:"source" doc:"Where what this file says was read."`
 	Params   map[string]string   `yaml:"params" doc:"What whoever uses this file must give, each with a description; ${name} stands for the value."`
 	Use      []use               `yaml:"use" doc:"Shipped packs and regimes by name, own files by path or glob."`

@@ -4,8 +4,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // The values that have a notation of their own: 7d, 80%, {free: 15},
@@ -73,7 +71,7 @@ func parseSpan(s string) (ms int64, ok bool) {
 
 // span reads a duration.
 func (d *decoder) span(n *node) (int64, bool) {
-	if n.Kind != yaml.ScalarNode || null(n) {
+	if n.Kind != scalarNode || null(n) {
 		d.wrong(n, "a duration, such as 4s, 10m, 24h, 7d or 4w")
 		return 0, false
 	}
@@ -87,7 +85,7 @@ func (d *decoder) span(n *node) (int64, bool) {
 func (u *duration) decode(d *decoder, n *node) { u.Ms, _ = d.span(n) }
 
 func (a *allow) decode(d *decoder, n *node) {
-	if n.Kind == yaml.MappingNode {
+	if n.Kind == mappingNode {
 		a.Plans = map[string]int64{}
 		d.pairs(n, func(plan string, _, value *node) {
 			if i, ok := d.units(value); ok {
@@ -127,7 +125,7 @@ func (c *cost) decode(d *decoder, n *node) {
 }
 
 func (s *share) decode(d *decoder, n *node) {
-	if number, ok := strings.CutSuffix(n.Value, "%"); ok && n.Kind == yaml.ScalarNode {
+	if number, ok := strings.CutSuffix(n.Value, "%"); ok && n.Kind == scalarNode {
 		f, err := strconv.ParseFloat(number, 64)
 		if err != nil || !(f > 0 && f <= 100) {
 			d.bad(n, "%q is not a percentage between 0%% and 100%%", n.Value)
@@ -156,12 +154,12 @@ func (s *share) of(allow int64) int64 {
 }
 
 func (v *values) decode(d *decoder, n *node) {
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!bool" {
+	if n.Kind == scalarNode && n.Tag == "!!bool" {
 		present := strings.EqualFold(n.Value, "true")
 		v.Present = &present
 		return
 	}
-	if n.Kind == yaml.SequenceNode {
+	if n.Kind == sequenceNode {
 		if len(n.Content) == 0 {
 			d.bad(n, "this list of values is empty\ntrue means that any value will do, false that there is none")
 		}
@@ -178,7 +176,7 @@ func (v *values) decode(d *decoder, n *node) {
 }
 
 func (u *use) decode(d *decoder, n *node) {
-	if n.Kind != yaml.MappingNode {
+	if n.Kind != mappingNode {
 		u.Name, _ = d.scalar(n)
 		return
 	}
@@ -188,7 +186,7 @@ func (u *use) decode(d *decoder, n *node) {
 	}
 	d.pairs(n, func(name string, _, value *node) {
 		u.Name = name
-		if value = aliased(value); value.Kind != yaml.MappingNode {
+		if value = aliased(value); value.Kind != mappingNode {
 			d.bad(value, "the parameters of a pack are written {name: {parameter: value}}")
 			return
 		}
@@ -202,7 +200,7 @@ func (u *use) decode(d *decoder, n *node) {
 }
 
 func (l *listed) decode(d *decoder, n *node) {
-	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+	if n.Kind != mappingNode || len(n.Content) != 2 {
 		d.bad(n, "an identity is written {kind: value}, such as {proxy_user: anna}")
 		return
 	}

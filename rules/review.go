@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // What no single file or limit can see: whether the parts fit each other.
@@ -23,6 +25,49 @@ func (s *Set) review(g *gathered) {
 	s.reviewAccounts(g)
 	s.reviewLimits(g)
 	s.reviewOverlap(g)
+	s.reviewAge(g)
+}
+
+// aged is how old what a file says of a service may be before it is doubted:
+// services change their limits several times a year.
+const aged = 365 * 24 * time.Hour
+
+// reviewAge reads as_of of every file: a month, or a day.
+func (s *Set) reviewAge(g *gathered) {
+	for _, f := range g.l.order {
+		as := f.file.AsOf
+		if as.S == "" {
+			continue
+		}
+		at, err := time.Parse("2006-01-02", as.S)
+		if err != nil {
+			at, err = time.Parse("2006-01", as.S)
+		}
+		if err != nil {
+			g.l.r.at(as.pos, "%q is not a month or a day\nwrite as_of: 2026-11, or 2026-11-21", as.S)
+			continue
+		}
+		s.asOf = append(s.asOf, checked{as.pos, f.name, at})
+	}
+}
+
+// checked is when what a file says was last checked.
+type checked struct {
+	pos
+	name string
+	at   time.Time
+}
+
+// Aged are warnings of files that say they were last checked more than a year
+// before now.
+func (s *Set) Aged(now time.Time) []Warning {
+	var aging []Warning
+	for _, c := range s.asOf {
+		if now.Sub(c.at) > aged {
+			aging = append(aging, Warning{c.pos, fmt.Sprintf("%s was last checked in %s", c.name, c.at.Format("January 2006")), "see whether the service still says the same"})
+		}
+	}
+	return aging
 }
 
 // reviewPlans: a plan is only a word. One that is nearly a plan of the limits

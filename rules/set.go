@@ -12,6 +12,7 @@ type Set struct {
 	revision string
 	files    []string
 	warnings []Warning
+	asOf     []checked // when files were last checked
 
 	mode    string // of the whole set: enforce or shadow
 	unknown string // what a message of nobody is: reject or shared
