@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -44,6 +45,9 @@ sent.`,
 			if names, err = testFiles(names, c.Rules); err != nil {
 				return err
 			}
+			// A short run with much that is thrown away: memory is cheaper
+			// than collecting it (measured: a sixth less CPU).
+			debug.SetGCPercent(400)
 			results, err := ruletest.Run(cmd.Context(), names, o)
 			if err != nil {
 				return err

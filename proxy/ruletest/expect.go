@@ -45,9 +45,6 @@ func (d *differ) number(what string, got int, want *int) {
 }
 
 func (d *differ) time(t time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
 	return t.In(d.loc).Format(time.RFC3339Nano)
 }
 
@@ -100,24 +97,28 @@ func (s *stage) compareDecision(d *differ, h *happened, want *rules.Expect) {
 
 func compareTimes(d *differ, h *happened, want *rules.Expect) {
 	r := &h.last
+	refused := r.Decision == proxy.DecisionReject
+	never := refused && r.RetryAt.IsZero()
+	room := "it was not refused"
+	switch {
+	case never:
+		room = "there is never room again"
+	case refused:
+		room = "there is room again at " + d.time(r.RetryAt)
+	}
 	if !want.RetryAt.IsZero() && !r.RetryAt.Equal(want.RetryAt) {
-		d.say("there is room again at %s, want %s", d.time(r.RetryAt), want.RetryAt.Format(time.RFC3339Nano))
+		d.say("%s, want %s", room, want.RetryAt.Format(time.RFC3339Nano))
 	}
 	if want.RetryAfter != nil {
-		switch {
-		case r.RetryAt.IsZero():
-			d.say("there is never room again, want it after %s", *want.RetryAfter)
-		case r.RetryAt.Sub(h.at) != *want.RetryAfter:
-			d.say("there is room again after %s, want %s", r.RetryAt.Sub(h.at), *want.RetryAfter)
+		switch after := r.RetryAt.Sub(h.at); {
+		case !refused, never:
+			d.say("%s, want it after %s", room, *want.RetryAfter)
+		case after != *want.RetryAfter:
+			d.say("there is room again after %s, want %s", after, *want.RetryAfter)
 		}
 	}
-	never := r.Decision == proxy.DecisionReject && r.RetryAt.IsZero()
 	if want.Never != nil && never != *want.Never {
-		if never {
-			d.say("there is never room again, want a time")
-		} else {
-			d.say("there is room again at %s, want never", d.time(r.RetryAt))
-		}
+		d.say("%s, want %s", room, map[bool]string{true: "never", false: "a time"}[*want.Never])
 	}
 	if want.HeldFor != nil && r.Held != *want.HeldFor {
 		d.say("it was held for %s, want %s", r.Held, *want.HeldFor)

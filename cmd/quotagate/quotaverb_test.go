@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"quotagate/proxy"
+	"quotagate/proxy/admin"
+	"quotagate/rules"
+)
+
+// golden holds what people read against a file in testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+	}
+}
+
+var (
+	noon     = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	midnight = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+)
+
+func TestQuotaReads(t *testing.T) {
+	var out bytes.Buffer
+	for _, a := range []admin.Account{
+		{Name: "anna", Limits: []proxy.LimitUse{
+			{Limit: "linkedin.classic.day", Used: 12, Allow: 100, Resets: midnight, WarnAt: 80, Measure: "per day"},
+			{Limit: "linkedin.classic.month", Used: 1400, Allow: 1500, Resets: midnight.AddDate(0, 0, 9), WarnAt: 1200, Measure: "per month"},
+			{Limit: "life", Used: 3, Allow: 20000, Measure: "per lifetime"},
+			{Limit: "last24h", Used: 50, Allow: 50, Resets: noon.Add(90 * time.Second), Short: true, Measure: "per 24h0m0s"},
+			{Limit: "space-out", Resets: noon.Add(30 * time.Second), Measure: "pace 1m0s"},
+			{Limit: "tried", Allow: 5, Shadow: true, Measure: "per 24h0m0s"},
+		}},
+		{Name: "linkedin~0123456789abcdef", Paused: true, Why: "a captcha\x1b[0m", Until: midnight},
+	} {
+		writeAccount(&out, &a, noon, time.UTC)
+	}
+	golden(t, "quota.golden", out.Bytes())
+}
+
+func TestExplanationReads(t *testing.T) {
+	var out bytes.Buffer
+	at := rules.Pos{File: "packs/linkedin.yaml", Line: 33, Col: 5}
+	for _, x := range []proxy.Explanation{
+		{Decision: "hold", Reason: "limit space-out has room within its wait", HeldMS: 12500, Limit: "space-out",
+			Account: "anna", Class: "automated", Messages: []string{"linkedin.message", "linkedin.message", "linkedin.invite"}, Revision: "0123456789ab",
+			Uses: []proxy.LimitUse{{Limit: "space-out", Resets: noon.Add(12500 * time.Millisecond), Short: true, Measure: "pace 1m0s"},
+				{Limit: "pair", Key: "0123456789abcdef", Used: 1, Allow: 2, Resets: midnight, Measure: "per 168h0m0s"}}},
+		{Decision: "pass", Reason: "no rule takes this for a message", Service: "linkedin", Revision: "0123456789ab",
+			Trace: []rules.TraceStep{{Message: "linkedin.message", At: at, Field: "method", Want: "POST"}, {Message: "linkedin.invite", At: at, Field: "path", Want: "/voyager/api/invite"},
+				{Message: "a.a", At: at, Field: "path", Want: "/a"}, {Message: "a.b", At: at, Field: "path", Want: "/b"}, {Message: "a.c", At: at, Field: "path", Want: "/c"}, {Message: "a.d", At: at, Field: "path", Want: "/d"}}},
+	} {
+		writeExplanation(&out, &x, noon, time.UTC)
+	}
+	golden(t, "explain.golden", out.Bytes())
+}
+
+func TestDurationsReadInTwoUnits(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "now", -time.Second: "now", 29 * time.Second: "29s", 90 * time.Second: "1m 30s", time.Hour: "1h",
+		3*time.Hour + 20*time.Minute + 5*time.Second: "3h 20m", 49*time.Hour + 5*time.Minute: "2d 1h", 24*time.Hour + time.Minute: "1d",
+	} {
+		if got := inWords(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestTimesAndDurationsAreRead(t *testing.T) {
+	for s, want := range map[string]time.Time{
+		"2026-11-21T13:00:00+01:00": noon, "30m": noon.Add(30 * time.Minute), "1.5d": noon.Add(36 * time.Hour), "2w": noon.AddDate(0, 0, 14),
+	} {
+		if got, err := parseWhen("at", s, noon, 1); err != nil || !got.Equal(want) {
+			t.Errorf("%s is %v, %v; want %v", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", "-5m", "tomorrow", "12", "d", "1e9d"} {
+		if got, err := parseWhen("at", s, noon, 1); err == nil {
+			t.Errorf("%q is %v", s, got)
+		}
+	}
+}
