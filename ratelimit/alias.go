@@ -64,6 +64,7 @@ func (g *engine) adopt(account string, wide *record, aliases []string, now int64
 			return nil, err
 		}
 		rec.aliasOf, rec.hold, rec.counters = account, nil, nil
+		g.adopted = true
 		g.shelf.touch(rec)
 	}
 	return wide, nil

@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // Embedded is a Store in one file on the local disk. It has the file for
@@ -28,6 +30,11 @@ type Embedded struct {
 	woken   bool  // the committer has been told of what waits
 	stopped error // why the disk is not trusted any more
 	closed  bool
+
+	// names answers Resolve for identities that were resolved before, so that
+	// a name does not cost a turn of the committer. It may be a group behind:
+	// Reserve follows the aliases again.
+	names *lru.Cache[string, string]
 
 	wake chan struct{} // has one item when the committer has been told
 	done chan struct{} // closed when the committer has ended
@@ -53,6 +60,9 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 		disk: d, shelf: s, engine: newEngine(o, s), log: o.Log,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	if e.names, err = lru.New[string, string](knownNames); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), d.close())
+	}
 	e.engine.undoable = true
 	e.engine.clock.high = d.clock
 	if err := e.giveBackBookings(); err != nil {
@@ -61,6 +71,10 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 	go e.commit()
 	return e, nil
 }
+
+// knownNames is how many resolved identities are remembered, about 200 bytes
+// each.
+const knownNames = 50_000
 
 // giveBackBookings ends the bookings that a dead process left.
 func (e *Embedded) giveBackBookings() error {
@@ -202,6 +216,11 @@ func (e *Embedded) Cancel(ctx context.Context, id string, items ...int) error {
 
 // Resolve implements Store.
 func (e *Embedded) Resolve(ctx context.Context, identities []string) (string, error) {
+	if len(identities) > 0 {
+		if name, ok := e.names.Get(identities[0]); ok {
+			return name, ctx.Err()
+		}
+	}
 	o := ops.Get().(*op)
 	defer forget(o)
 	o.verb, o.names = doResolve, identities
@@ -270,6 +289,7 @@ func (e *Embedded) commit() {
 // carryOut runs a group, commits it and answers.
 func (e *Embedded) carryOut(group []*op) {
 	broken := e.stopped // only the committer sets it
+	e.engine.adopted = false
 	for _, o := range group {
 		if broken != nil {
 			break
@@ -295,6 +315,9 @@ func (e *Embedded) carryOut(group []*op) {
 	} else {
 		e.engine.rollback()
 		broken = e.report(broken)
+	}
+	if e.engine.adopted || broken != nil {
+		e.names.Purge()
 	}
 	for _, o := range group {
 		if o.verb == doClose {
@@ -332,6 +355,19 @@ func (e *Embedded) report(err error) error {
 	return err
 }
 
+// resolve remembers the names of identities that the ledger knows. Those that
+// it does not know yet may still come to stand for another account.
+func (e *Embedded) resolve(identities []string) (string, error) {
+	name, err := e.engine.resolve(identities)
+	if err != nil || len(identities) == 0 {
+		return name, err
+	}
+	if _, rec, err := e.engine.canon(identities[0]); err == nil && rec != nil {
+		e.names.Add(identities[0], name)
+	}
+	return name, err
+}
+
 func (e *Embedded) run(o *op) {
 	g := e.engine
 	switch o.verb {
@@ -344,7 +380,7 @@ func (e *Embedded) run(o *op) {
 	case doCancel:
 		o.err = g.cancel(o.id, o.items)
 	case doResolve:
-		o.name, o.err = g.resolve(o.names)
+		o.name, o.err = e.resolve(o.names)
 	case doPause:
 		o.err = g.pause(o.id, o.hold)
 	case doAccounts:

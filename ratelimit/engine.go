@@ -33,6 +33,7 @@ type engine struct {
 	queues map[string]*queue // by account; only those with bookings
 	order  uint64            // of the last booking
 
+	adopted  bool // an identity came to stand for another account
 	undoable bool
 	undos    []undo
 
