@@ -92,15 +92,21 @@ func (s *Set) identify(g *gathered, account string, id listed, known map[string]
 		at(id.pos, "no message and no service in force has an identity of the kind %q\n%s", id.Kind, choose(id.Kind, words))
 		return
 	}
-	if other, ok := s.people.owner[id.identity]; ok {
-		at(id.pos, "this %s is an identity of %q and of %q\nan identity belongs to one account", id.Kind, other, account)
-		return
-	}
-	s.people.owner[id.identity] = account
 	s.people.kinds[account][id.Kind] = true
 	// The name that logs show for a secret may be listed in its place.
-	if service, _, _ := strings.Cut(id.Kind, "."); id.Kind != proxyUser && strings.HasPrefix(id.Value, service+"~") {
+	service, _, _ := strings.Cut(id.Kind, ".")
+	public := id.Kind != proxyUser && strings.HasPrefix(id.Value, service+"~")
+	other, ok := s.people.owner[id.identity]
+	if public {
+		other, ok = s.people.named[id.Value]
+	}
+	switch {
+	case ok:
+		at(id.pos, "this %s is an identity of %q and of %q\nan identity belongs to one account", id.Kind, other, account)
+	case public:
 		s.people.named[id.Value] = account
+	default:
+		s.people.owner[id.identity] = account
 	}
 }
 

@@ -83,4 +83,8 @@ func TestAnIdentityMayBeListedByItsPublicName(t *testing.T) {
 	if account, _, _, err := s.who([]identity{id}, "", false); account != "anna" || err != nil {
 		t.Error(account, err)
 	}
+	// The name, which logs show, is not a credential.
+	if account, _, _, err := s.who([]identity{{"acme.token", public}}, "", false); account != "" || err != nil {
+		t.Error(account, err)
+	}
 }
