@@ -159,5 +159,7 @@ func cleanEnv(add ...string) []string {
 		}
 		env = append(env, kv)
 	}
-	return append(env, add...)
+	// A program with the race detector otherwise sleeps for a second when it
+	// exits, in case another thread is about to report.
+	return append(append(env, "GORACE=atexit_sleep_ms=20"), add...)
 }
