@@ -17,6 +17,23 @@ import (
 // The decision log's files. The current one is renamed when it is full, to
 // decisions-TIME.jsonl, where TIME is when its last line was written.
 
+// readLog calls f with every line of the log, the rotated files first, and
+// with follow goes on until ctx ends.
+func readLog(ctx context.Context, file string, since time.Time, follow bool, f func([]byte) error) error {
+	older, err := rotated(file, since)
+	if err != nil {
+		return err
+	}
+	r := &logReader{file: file, f: f}
+	defer r.close()
+	for _, name := range older {
+		if err := r.whole(ctx, name); err != nil {
+			return err
+		}
+	}
+	return r.current(ctx, len(older) > 0, follow)
+}
+
 // rotatedTime is how lumberjack writes the time into the name, in UTC.
 // https://github.com/natefinch/lumberjack/blob/v2.2.1/lumberjack.go#L38
 const rotatedTime = "2006-01-02T15-04-05.000"

@@ -23,10 +23,16 @@ func (c *Coverage) knows(set *rules.Set) {
 		c.limits, c.messages = map[string]bool{}, map[string]bool{}
 	}
 	for _, l := range set.Limits() {
-		c.limits[l.Name] = c.limits[l.Name]
+		know(c.limits, l.Name)
 	}
 	for _, name := range set.MessageNames() {
-		c.messages[name] = c.messages[name]
+		know(c.messages, name)
+	}
+}
+
+func know(names map[string]bool, name string) {
+	if _, ok := names[name]; !ok {
+		names[name] = false
 	}
 }
 
