@@ -66,11 +66,11 @@ func forNode(out io.Writer, w *wiring, env map[string]string) error {
 //   export NODE_OPTIONS=%[3]s
 // That is enough for fetch and for node:https with agents of Node's own kind.
 // A program that makes its own connections is told of the proxy:
+import { ProxyAgent, setGlobalDispatcher } from 'undici';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 const proxy = %[4]s;
-import { ProxyAgent, setGlobalDispatcher } from 'undici';     // fetch, undici, @slack/web-api 8
-setGlobalDispatcher(new ProxyAgent(proxy));
-import { HttpsProxyAgent } from 'https-proxy-agent';          // all that takes an agent
-const agent = new HttpsProxyAgent(proxy);
+setGlobalDispatcher(new ProxyAgent(proxy));   // fetch, undici, @slack/web-api 8
+const agent = new HttpsProxyAgent(proxy);     // all that takes an agent:
 //   axios:             { httpsAgent: agent, proxy: false }
 //   @slack/web-api 7:  new WebClient(token, { agent })
 //   grammY:            new Bot(token, { client: { baseFetchConfig: { agent } } })

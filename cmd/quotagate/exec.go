@@ -83,8 +83,11 @@ func (p program) execThrough(ctx context.Context, c *config, api *proxyAPI, user
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.stdin, p.stdout, p.stderr
 	sum := &summary{api: api, shared: shared, program: cmd.Args[0], before: api.status, begin: time.Now().Truncate(time.Millisecond)}
 	code, err := runChild(ctx, cmd)
-	if err != nil {
+	if err != nil && cmd.Process == nil {
 		return 0, p.notStarted(cmd.Args[0], err)
+	}
+	if err != nil {
+		return 0, err
 	}
 	// The program may have ended because the context did.
 	sum.write(context.WithoutCancel(ctx), p.stderr)

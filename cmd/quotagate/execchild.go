@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,8 +12,8 @@ import (
 )
 
 // runChild runs a program to its end, passes signals on to it, and returns its
-// exit code as a shell does: 128+n where signal n ended it. The error is one of
-// starting it.
+// exit code as a shell does: 128+n where signal n ended it. An error with
+// cmd.Process nil is one of starting it.
 func runChild(ctx context.Context, cmd *exec.Cmd) (int, error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, relayed...)
@@ -28,7 +29,7 @@ func runChild(ctx context.Context, cmd *exec.Cmd) (int, error) {
 	relay.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return 0, err
+		return 0, fmt.Errorf("pass the streams of %s on: %w", cmd.Args[0], err)
 	}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal()), nil
@@ -48,8 +49,9 @@ func relaySignals(ctx context.Context, child *os.Process, signals <-chan os.Sign
 			}
 		case <-done:
 			done = nil
-			// A signal that ended the context has come in by its own name.
-			if context.Cause(ctx) == context.Canceled { //nolint:errorlint // a signal's cause is a Canceled, too
+			// A signal that ended the context has come in by its own name; its
+			// cause is a Canceled to errors.Is, but not the same value.
+			if context.Cause(ctx) == context.Canceled {
 				_ = child.Signal(syscall.SIGTERM)
 			}
 		case <-ended:

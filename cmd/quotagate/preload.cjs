@@ -9,6 +9,9 @@
 //                agent of Node's own kind gets it here. Agents that make their
 //                connections themselves, such as https-proxy-agent, are left.
 //
+// node:http, node:http2 and WebSockets by "ws" are not led: no service that
+// quotagate knows takes messages that way.
+//
 // CommonJS without dependencies, for Node 16 and newer. What goes wrong here
 // must never stop the program.
 
