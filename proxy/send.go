@@ -228,9 +228,8 @@ func (t *transit) keep() {
 	if !t.reserved {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.req.Context()), settleTimeout)
-	defer cancel()
-	// A failure leaves it open, which counts as well.
-	_ = t.e.Ledger.Keep(ctx, t.id)
+	// Keeping is not the client's to cancel. A failure leaves it open, which
+	// counts as well.
+	_ = t.e.Ledger.Keep(context.Background(), t.id)
 	t.reserved = false
 }

@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -19,9 +21,18 @@ const deepestJSON = 200
 // readJSON gives objects as map[string]any, arrays as []any, integers as
 // int64 and other numbers as float64, or the text of a number that fits
 // neither. The error is an *UnreadableError.
-func readJSON(b []byte) (any, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(b))
-	v, err := readValue(d, 0)
+func readJSON(b []byte) (any, error) { return readJSONMembers(b, nil) }
+
+// jsonDecoders are reused: a new one allocates as much as a small message.
+var jsonDecoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
+// readJSONMembers is readJSON where only these members of the outermost object
+// are wanted; all the others are checked and left out. nil wants all.
+func readJSONMembers(b []byte, members []string) (any, error) {
+	d := jsonDecoders.Get().(*jsontext.Decoder)
+	defer jsonDecoders.Put(d)
+	d.Reset(bytes.NewReader(b))
+	v, err := readValue(d, 0, members)
 	if err != nil {
 		return nil, jsonError(err)
 	}
@@ -48,7 +59,7 @@ func jsonError(err error) error {
 	return unreadable("it is not valid JSON")
 }
 
-func readValue(d *jsontext.Decoder, depth int) (any, error) {
+func readValue(d *jsontext.Decoder, depth int, members []string) (any, error) {
 	if depth > deepestJSON {
 		return nil, errDeep
 	}
@@ -73,7 +84,12 @@ func readValue(d *jsontext.Decoder, depth int) (any, error) {
 				return nil, err
 			}
 			key := name.String()
-			if m[key], err = readValue(d, depth+1); err != nil {
+			if members != nil && !slices.Contains(members, key) {
+				err = d.SkipValue()
+			} else {
+				m[key], err = readValue(d, depth+1, nil)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -82,7 +98,7 @@ func readValue(d *jsontext.Decoder, depth int) (any, error) {
 	default: // '['
 		list := []any{}
 		for d.PeekKind() != ']' {
-			v, err := readValue(d, depth+1)
+			v, err := readValue(d, depth+1, nil)
 			if err != nil {
 				return nil, err
 			}

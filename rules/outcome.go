@@ -16,6 +16,7 @@ type outcomeRule struct {
 	items     *jsonPath
 	tells     []tell
 	needsBody bool
+	members   []string // of the answer that are looked at; nil is all
 }
 
 type tell struct {
@@ -53,6 +54,12 @@ func compileOutcome(def *outcome, report reporter) *outcomeRule {
 			c := compileCondition(t.def, def.pos, report)
 			r.needsBody = r.needsBody || c.needsBody()
 			r.tells = append(r.tells, tell{t.outcome, c})
+		}
+	}
+	if r.items == nil {
+		r.members = []string{}
+		for i := range r.tells {
+			r.tells[i].when.addMembers(&r.members)
 		}
 	}
 	return r
@@ -95,6 +102,22 @@ func isStatus(s string) bool {
 
 func (c *conditionRule) needsBody() bool {
 	return len(c.json) > 0 || slices.ContainsFunc(c.any, func(c conditionRule) bool { return c.needsBody() })
+}
+
+// addMembers adds the outermost members that the condition looks at, or makes
+// it all of them where a path may look anywhere.
+func (c *conditionRule) addMembers(members *[]string) {
+	for i := range c.json {
+		name, ok := c.json[i].path.member()
+		if !ok || *members == nil {
+			*members = nil
+			return
+		}
+		*members = append(*members, name)
+	}
+	for i := range c.any {
+		c.any[i].addMembers(members)
+	}
 }
 
 // answered is an answer as conditions look at it.
@@ -152,7 +175,7 @@ func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome 
 	if r.needsBody || r.items != nil {
 		if b, err := decoded(h, body); err == nil {
 			if b, err = toUTF8(b); err == nil {
-				a.tree, err = readJSON(b)
+				a.tree, err = readJSONMembers(b, r.members)
 				a.hasTree = err == nil
 			}
 		}

@@ -79,6 +79,15 @@ func compileJSONPath(text string) (*jsonPath, error) {
 	return p, nil
 }
 
+// member is the name of the outermost member that the path begins with, if it
+// looks nowhere else.
+func (p *jsonPath) member() (string, bool) {
+	if p == nil || len(p.steps) == 0 || p.steps[0].kind != byName || p.steps[0].deep {
+		return "", false
+	}
+	return p.steps[0].name, true
+}
+
 // get is all that the path finds, in order; members of an object in the order
 // of their names.
 func (p *jsonPath) get(tree any) []any {

@@ -147,12 +147,21 @@ func argCount(min, max int) cobra.PositionalArgs {
 	}
 }
 
+// variable is the value of an environment variable, or "".
+func (p program) variable(name string) string {
+	var value string
+	for _, kv := range p.env {
+		if k, v, _ := strings.Cut(kv, "="); k == name {
+			value = v
+		}
+	}
+	return value
+}
+
 // terminal reports whether w is a terminal that may be coloured.
 func (p program) terminal(w io.Writer) bool {
-	for _, kv := range p.env {
-		if k, v, _ := strings.Cut(kv, "="); k == "NO_COLOR" && v != "" || k == "TERM" && v == "dumb" {
-			return false
-		}
+	if p.variable("NO_COLOR") != "" || p.variable("TERM") == "dumb" {
+		return false
 	}
 	f, ok := w.(*os.File)
 	if !ok {

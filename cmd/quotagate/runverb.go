@@ -35,6 +35,7 @@ func (p program) runCommand(f *flags) *cobra.Command {
 // serve runs the proxy until the context ends; a second signal ends it at once,
 // because the first one gave the signals back to the system.
 func (p program) serve(ctx context.Context, c *config) error {
+	tuneGC(p.variable("GOGC"))
 	s, err := p.open(c, version())
 	if err != nil {
 		return err

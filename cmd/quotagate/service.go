@@ -274,7 +274,6 @@ func (s *service) record(r *proxy.Record) {
 // serve runs until ctx ends.
 func (s *service) serve(ctx context.Context, version string) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	back := &http.Server{
 		Handler:           s.admin(version),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -288,9 +287,14 @@ func (s *service) serve(ctx context.Context, version string) error {
 		}
 	}()
 	defer back.Close()
-	if err := s.watchRules(ctx); err != nil {
-		return err
-	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		if err := s.watchRules(ctx); err != nil {
+			s.log.Error("the rules files are not watched: a change needs a restart", "error", err.Error())
+		}
+	})
+	defer cancel()
 	stop := context.AfterFunc(ctx, s.stopHolding)
 	defer stop()
 	return s.server.Serve(ctx, s.front, stopGrace)
