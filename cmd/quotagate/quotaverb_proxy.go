@@ -39,7 +39,7 @@ func (p program) findProxy(ctx context.Context, c *config, f *flags) (*proxyAPI,
 	var refused apiError
 	switch {
 	case errors.As(err, &refused) && refused.status == http.StatusUnauthorized:
-		return nil, hinted(fmt.Errorf("what listens on %s wants an admin token", c.Admin), "set %sADMIN_TOKEN to the one the proxy was started with", envPrefix)
+		return nil, hinted(fmt.Errorf("what listens on %s wants an admin token", c.Admin), "set %sADMIN_TOKEN to the one the proxy was started with, or name another address with --admin", envPrefix)
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil || a.status.Product != "quotagate":
