@@ -6,7 +6,7 @@ RULES   ?= starter/quotagate.yaml
 FUZZTIME ?= 5m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak bench check clean test-tools
+.PHONY: help run build test soak bench profile check clean test-tools
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,14 @@ soak: test-tools ## the long forms: millions of operations, fifty kills, fuzzing
 bench: build ## the benchmark tables, as text
 	@mkdir -p .cache
 	cd bench && $(GO) run . -quotagate ../bin/quotagate
+	$(GO) test -run '^$$' -bench 'Look|Claims' ./rules
+	$(GO) test -run '^$$' -bench 'Reserve|Sync' ./ratelimit
+	$(GO) test -run '^$$' -bench 'Enforcer' ./proxy
+
+profile: build ## cmd/quotagate/default.pgo, by which the compiler optimises, from the benchmark
+	@mkdir -p .cache
+	cd bench && $(GO) run . -quotagate ../bin/quotagate -profile ../.cache
+	$(GO) tool pprof -proto .cache/memory.pprof .cache/embedded.pprof >cmd/quotagate/default.pgo
 
 check: ## format, vet, staticcheck, known vulnerabilities, the rules of the house
 	scripts/check.sh

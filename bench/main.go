@@ -50,6 +50,7 @@ func main() {
 	flag.DurationVar(&p.each, "each", 4*time.Second, "time for one proxy in one round")
 	flag.IntVar(&p.connections, "connections", 32, "connections, each with one request in flight and an account of its own")
 	flag.BoolVar(&p.h2, "h2", false, "HTTP/2 from the client and to the upstream")
+	flag.StringVar(&p.profile, "profile", "", "write CPU profiles of quotagate, one for each store, to this `directory`; the figures then include the profiling")
 	strict := flag.Bool("strict", false, "end with 1 if a bar is missed")
 	flag.Parse()
 

@@ -31,6 +31,7 @@ type plan struct {
 	rounds, connections int
 	each                time.Duration
 	h2                  bool
+	profile             string // directory for CPU profiles of quotagate; "" takes none
 }
 
 // A contestant is measured in every round.
@@ -126,7 +127,11 @@ func (p *plan) run(ctx context.Context, out io.Writer) (met bool, err error) {
 	if filesystem(dir) == "tmpfs" {
 		fmt.Fprint(out, "NOTE: tmpfs syncs to nothing: the embedded store looks better here than it is. Use -dir.\n\n")
 	}
+	profiled := p.takeProfiles(ctx, gates)
 	if err := p.requests(ctx, all); err != nil {
+		return false, err
+	}
+	if err := profiled(); err != nil {
 		return false, err
 	}
 	met = p.report(out, all)

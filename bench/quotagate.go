@@ -24,13 +24,14 @@ limits:
 // A quotagate is a running one.
 type quotagate struct {
 	*process
-	addr, data string
+	addr, admin, data string
+	store             string
 }
 
 // startQuotagate starts program with the given store; its data lies in
 // dir/NAME, and upstreams are where CONNECT leads in truth.
 func startQuotagate(ctx context.Context, program, dir, name, store, upstream, source string) (*quotagate, error) {
-	q := &quotagate{data: filepath.Join(dir, name)}
+	q := &quotagate{data: filepath.Join(dir, name), store: store}
 	rulesFile := filepath.Join(dir, "bench.yaml")
 	if err := os.WriteFile(rulesFile, []byte(rules), 0o600); err != nil {
 		return nil, err
@@ -39,12 +40,11 @@ func startQuotagate(ctx context.Context, program, dir, name, store, upstream, so
 	if q.addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
-	admin, err := freeAddr()
-	if err != nil {
+	if q.admin, err = freeAddr(); err != nil {
 		return nil, err
 	}
 	q.process, err = start(dir, name, program,
-		[]string{"run", "--rules", rulesFile, "--listen", q.addr, "--admin", admin, "--data", q.data, "--store", store},
+		[]string{"run", "--rules", rulesFile, "--listen", q.addr, "--admin", q.admin, "--data", q.data, "--store", store},
 		[]string{
 			fmt.Sprintf("QUOTAGATE_CONNECT_TO=%s:443=%s,%s:443=%s", serviceHost, upstream, freeHost, source),
 			"QUOTAGATE_UPSTREAM_CA=" + certFile(dir, "ca"),

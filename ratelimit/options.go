@@ -52,7 +52,7 @@ var (
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("the ledger is closed")
 	// ErrLocked says that another process has the file open.
-	ErrLocked = errors.New("another quotagate is using this data directory; stop it, or give this one a directory of its own with --data")
+	ErrLocked = errors.New("another quotagate is using it")
 	// ErrCorrupt says that the file is damaged.
 	ErrCorrupt = errors.New("the ledger's file is damaged; put a backup in its place, or move it away to start with empty counters")
 )

@@ -11,6 +11,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the system has them back: a second one ends us.
+	context.AfterFunc(ctx, stop)
 	code := run(ctx, program{
 		args:   os.Args[1:],
 		env:    os.Environ(),

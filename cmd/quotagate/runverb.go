@@ -32,8 +32,7 @@ func (p program) runCommand(f *flags) *cobra.Command {
 	return cmd
 }
 
-// serve runs the proxy until the context ends; a second signal ends it at once,
-// because the first one gave the signals back to the system.
+// serve runs the proxy until the context ends.
 func (p program) serve(ctx context.Context, c *config) error {
 	tuneGC(p.variable("GOGC"))
 	s, err := p.open(c, version())
@@ -64,7 +63,7 @@ func (p program) logger(c *config) *slog.Logger {
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewHandler(p.stderr, &tint.Options{
+	return slog.New(tint.NewTextHandler(p.stderr, &tint.Options{
 		Level: level, TimeFormat: time.DateTime, NoColor: !p.terminal(p.stderr),
 	}))
 }

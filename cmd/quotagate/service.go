@@ -73,7 +73,10 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 		return nil, err
 	}
 	s.set.Store(set)
-	if s.ca, err = certs.Open(c.Data, certs.Options{Allow: func(h string) bool { return s.rules().Names(h) }}); err != nil {
+	if s.ca, err = certs.Open(c.Data, certs.Options{
+		Allow:       func(h string) bool { return s.rules().Names(h) },
+		SystemRoots: p.systemRoots(),
+	}); err != nil {
 		return nil, withHint(err)
 	}
 	if err := s.writeBundle(); err != nil {
@@ -202,12 +205,21 @@ func openLedger(c *config, log *slog.Logger, now func() time.Time) (ratelimit.St
 	store, err := ratelimit.OpenEmbedded(filepath.Join(c.Data, ledgerFile), o)
 	switch {
 	case errors.Is(err, ratelimit.ErrLocked):
-		return nil, hinted(fmt.Errorf("open the ledger in %s: another quotagate is using it", c.Data),
-			"stop that one, or give this one a directory of its own with --data")
+		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, ratelimit.ErrLocked),
+			"send through the one that runs, or stop it first: two ledgers would count the same account twice over")
 	case err != nil:
 		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data")
 	}
 	return store, nil
+}
+
+// systemRoots is where the system's roots may lie: first where the environment
+// says.
+func (p program) systemRoots() []string {
+	if named := p.variable("SSL_CERT_FILE"); named != "" {
+		return append([]string{named}, certs.SystemRoots()...)
+	}
+	return certs.SystemRoots()
 }
 
 const ledgerFile = "ledger.db"

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"strings"
 	"time"
@@ -100,6 +101,7 @@ func New(c Config) http.Handler {
 	h.mux.HandleFunc("GET /api/v1/limits", h.limits)
 	h.mux.HandleFunc("GET /api/v1/decisions", h.decisions)
 	h.mux.HandleFunc("POST /api/v1/explain", h.explain)
+	h.mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile) // of the CPU, for performance reports
 	var guarded http.Handler = h.mux
 	guarded = http.NewCrossOriginProtection().Handler(guarded)
 	return h.guard(guarded)
