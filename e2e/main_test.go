@@ -51,7 +51,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	}
 	buildDir = dir
 	path := filepath.Join(dir, "quotagate")
-	out, err := exec.Command("go", "build", "-race", "-o", path, "../cmd/quotagate").CombinedOutput()
+	out, err := exec.Command("go", "build", "-race", "-pgo=off", "-o", path, "../cmd/quotagate").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build quotagate: %w\n%s", err, out)
 	}

@@ -18,5 +18,5 @@ go build -o .cache/testreport ./scripts/testreport
 # -json so that the report can tell a skipped test from one that passed;
 # its exit code is the verdict, as it sees every failure that go test sees.
 set +o pipefail
-go test -race -count=1 -json "$@" ./... | .cache/testreport || status=1
+go test -race -pgo=off -count=1 -json "$@" ./... | .cache/testreport || status=1
 exit "$status"
