@@ -214,7 +214,7 @@ func TestOneProcessHasTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	e := openAt(t, path, c)
 	defer func() { _ = e.Close() }()
-	if _, err := OpenEmbedded(path, Options{}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another quotagate is using this data directory") {
+	if _, err := OpenEmbedded(path, Options{}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another quotagate is using it") {
 		t.Errorf("%v", err)
 	}
 }

@@ -23,7 +23,11 @@ var update = flag.Bool("update", false, "write what the scripts' golden files sh
 
 // The scripts in testdata/script run quotagate as people do: a process with
 // arguments and an environment, judged by its exit code and what it printed.
+// The tests of exec run this binary too, as a program that posts messages.
 func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(postThree())
+	}
 	testscript.Main(m, map[string]func(){
 		"quotagate": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
