@@ -1,14 +1,10 @@
 package proxy
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"quotagate/ratelimit"
 	"quotagate/rules"
@@ -96,8 +92,7 @@ func (e *Enforcer) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := &transit{e: e, req: req, client: client, set: set, now: e.clock().Now()}
 	t.id = newID(t.now)
 	if !sight.Message() {
-		return t.refuseUnread(sight.Service(), http.StatusForbidden, "unmatched",
-			"the rules let nothing pass here that is no message they know"), nil
+		return t.bar(req, sight.Service(), unmatched)
 	}
 
 	// The body is read to its end before anything waits: net/http notices
@@ -105,19 +100,17 @@ func (e *Enforcer) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, err := readBody(req, e.maxBody())
 	switch {
 	case errors.Is(err, errTooLarge):
-		return t.refuseUnread(sight.Service(), http.StatusRequestEntityTooLarge, "unreadable",
-			"the request could be a message, and its body is larger than what is inspected"), nil
+		return t.bar(withRest(req, body), sight.Service(), tooLarge)
 	case err != nil:
-		return nil, err
+		return nil, requestError{err}
 	}
 	t.body = body
 	sending, err := sight.Read(body)
 	switch {
 	case err != nil:
-		return t.refuseUnread(sight.Service(), http.StatusForbidden, refusalName(err), err.Error()), nil
+		return t.bar(withBody(req, body), sight.Service(), barrier{http.StatusForbidden, refusalName(err), err.Error()})
 	case sending == nil && barred(&sight, req):
-		return t.refuseUnread(sight.Service(), http.StatusForbidden, "unmatched",
-			"the rules let nothing pass here that is no message they know"), nil
+		return t.bar(withBody(req, body), sight.Service(), unmatched)
 	case sending == nil:
 		return e.pass(withBody(req, body), client)
 	}
@@ -197,216 +190,5 @@ func dropOurs(h http.Header) {
 		if len(k) > len(headerPrefix) && strings.EqualFold(k[:len(headerPrefix)], headerPrefix) {
 			delete(h, k)
 		}
-	}
-}
-
-var errTooLarge = errors.New("body too large to inspect")
-
-func (e *Enforcer) maxBody() int64 {
-	if e.MaxBody > 0 {
-		return e.MaxBody
-	}
-	return defaultMaxBody
-}
-
-// readBody reads the whole body, at most max bytes.
-func readBody(req *http.Request, max int64) ([]byte, error) {
-	if req.Body == nil || req.Body == http.NoBody {
-		return nil, nil
-	}
-	defer req.Body.Close()
-	if req.ContentLength > max {
-		return nil, errTooLarge
-	}
-	if req.ContentLength > 0 {
-		// What is announced is only believed as it arrives: memory grows
-		// with the bytes that came, not with the header.
-		// The rest is what a Buffer wants free to see the end.
-		b := make([]byte, 0, min(req.ContentLength, 64<<10)+bytes.MinRead)
-		return readAll(b, req.Body, max)
-	}
-	return readAll(nil, req.Body, max)
-}
-
-func readAll(b []byte, r io.Reader, max int64) ([]byte, error) {
-	buf := bytes.NewBuffer(b)
-	n, err := buf.ReadFrom(io.LimitReader(r, max+1))
-	if err != nil {
-		return nil, err
-	}
-	if n > max {
-		return nil, errTooLarge
-	}
-	return buf.Bytes(), nil
-}
-
-// withBody is the request with its body to be read once more. It may be
-// replayed by the transport only as far as nothing was written: a GetBody
-// together with an Idempotency-Key would let it send a message twice.
-func withBody(req *http.Request, body []byte) *http.Request {
-	out := req.WithContext(req.Context())
-	if len(body) == 0 && (req.Body == nil || req.Body == http.NoBody) {
-		return out
-	}
-	out.Body = io.NopCloser(bytes.NewReader(body))
-	out.GetBody = nil
-	return out
-}
-
-// A transit is one governed request on its way.
-type transit struct {
-	e       *Enforcer
-	req     *http.Request
-	client  *Client
-	set     *rules.Set
-	id      string
-	now     time.Time // when it arrived
-	body    []byte
-	sending *rules.Sending
-
-	account  string // the ledger's name for it
-	claims   []ratelimit.Claim
-	decision ratelimit.Decision
-	reserved bool // the ledger holds a reservation under id
-	held     time.Duration
-}
-
-// run asks the ledger, waits if it must, and sends or refuses.
-func (t *transit) run() (*http.Response, error) {
-	ctx := t.req.Context()
-	if t.e.draining() {
-		return nil, errDraining
-	}
-	err := t.reserve(ctx, false)
-	for err == nil {
-		switch t.decision.Verdict {
-		case ratelimit.Go:
-			return t.send()
-		case ratelimit.Refused:
-			return t.refuse(), nil
-		}
-		if err = t.hold(ctx); err == nil {
-			err = t.again(ctx)
-		}
-	}
-	return t.undecided(ctx, err)
-}
-
-// undecided ends a transit that got no verdict: the client left, the proxy is
-// stopping, or the ledger did not answer.
-func (t *transit) undecided(ctx context.Context, err error) (*http.Response, error) {
-	t.giveBack()
-	var store storeError
-	if errors.As(err, &store) && ctx.Err() == nil {
-		if t.set.OnStoreError(t.sending, t.account) == "forward" {
-			t.claims, t.decision = nil, ratelimit.Decision{}
-			return t.send()
-		}
-		t.record(DecisionError, http.StatusServiceUnavailable, "the ledger did not answer: "+store.err.Error())
-		return failed(t.req, err, t.id), nil
-	}
-	var unread unreadError
-	if errors.As(err, &unread) {
-		return t.refuseUnread(t.sending.Service, http.StatusForbidden, refusalName(unread.err), unread.Error()), nil
-	}
-	if ctx.Err() != nil {
-		t.record(DecisionCancel, 0, "the client left before the message was sent")
-		return nil, context.Cause(ctx)
-	}
-	t.record(DecisionReject, failureOf(err).Status, err.Error())
-	return failed(t.req, err, t.id), nil
-}
-
-// reserve asks for room in every limit that binds the sending.
-func (t *transit) reserve(ctx context.Context, replace bool) error {
-	t.account = t.sending.Account
-	if t.account == "" && len(t.sending.Identities) > 0 {
-		account, err := t.e.Ledger.Resolve(ctx, t.sending.Identities)
-		if err != nil {
-			return storeError{err}
-		}
-		t.account = account
-	}
-	t.claims = t.set.Claims(t.sending, t.account, t.e.clock().Now())
-	if len(t.claims) == 0 && len(t.sending.Identities) == 0 {
-		t.decision = ratelimit.Decision{Verdict: ratelimit.Go, Now: t.now.UnixMilli(), Account: t.account, Fits: -1}
-		return nil
-	}
-	d, err := t.e.Ledger.Reserve(ctx, ratelimit.Request{
-		ID:      t.id,
-		Account: t.account,
-		Aliases: t.sending.Identities,
-		Claims:  t.claims,
-		Arrived: t.now.UnixMilli(),
-		Replace: replace,
-	})
-	if err != nil {
-		return storeError{err}
-	}
-	t.took(d)
-	return nil
-}
-
-// took notes the ledger's answer.
-func (t *transit) took(d ratelimit.Decision) {
-	t.decision = d
-	t.account = d.Account
-	t.reserved = d.Verdict == ratelimit.Go || d.Verdict == ratelimit.Booked
-}
-
-// again asks once more for a held sending whose time has come.
-func (t *transit) again(ctx context.Context) error {
-	booked := t.decision.Verdict == ratelimit.Booked
-	if set := t.e.Rules(); set != t.set {
-		return t.reread(ctx, set, booked)
-	}
-	if !booked {
-		return t.reserve(ctx, false)
-	}
-	d, err := t.e.Ledger.Fire(ctx, t.id)
-	if err != nil {
-		return storeError{err}
-	}
-	uses := t.decision.Uses
-	t.took(d)
-	if len(d.Uses) == 0 {
-		t.decision.Uses = uses
-	}
-	return nil
-}
-
-// reread finds out what a held request means under new rules, and asks for
-// room in their limits in place of what it had booked.
-func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error {
-	call := callOf(t.req, t.client)
-	var sending *rules.Sending
-	if sight := set.Look(&call); sight.Message() {
-		var err error
-		if sending, err = sight.Read(t.body); err != nil {
-			return unreadError{err}
-		}
-	}
-	t.set = set
-	if sending == nil { // the new rules know no message here
-		t.giveBack()
-		t.claims = nil
-		t.decision = ratelimit.Decision{Verdict: ratelimit.Go, Now: t.now.UnixMilli(), Account: t.account, Fits: -1}
-		return nil
-	}
-	t.sending = sending
-	return t.reserve(ctx, booked)
-}
-
-// giveBack cancels the reservation, also after the client's context ended.
-func (t *transit) giveBack(items ...int) {
-	if !t.reserved {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.req.Context()), settleTimeout)
-	defer cancel()
-	// If the ledger cannot take it back, it stays counted: never over.
-	_ = t.e.Ledger.Cancel(ctx, t.id, items...)
-	if len(items) == 0 {
-		t.reserved = false
 	}
 }

@@ -374,3 +374,43 @@ func TestAMessageByGetIsNotRepeatedByTheTransport(t *testing.T) {
 		t.Errorf("%d counted", n)
 	}
 }
+
+func TestShadowRefusesNothing(t *testing.T) {
+	w := newWorld(t, "limits: [{name: chat.day, on: chat.message, allow: 1, per: day}]\n", func(w *world, _ *proxy.Config, e *proxy.Enforcer) {
+		w.set.Store(mustLoad(t, strings.Replace(chat, "{wait: 0s}", "{wait: 0s, mode: shadow}", 1)+
+			"limits: [{name: chat.day, on: chat.message, allow: 1, per: day}]\n"))
+		e.MaxBody = 40
+	})
+	c := w.client(false)
+	for _, body := range []string{
+		`{"to":"bob","text":"one"}`, `{"to":"bob","text":"two"}`, `{"to":"a","to":"b"}`, `{"to":`,
+		`{"to":"bob","text":"` + strings.Repeat("long ", 20) + `"}`,
+	} {
+		var got string
+		w.service.respond(func(rw http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			got = string(b)
+		})
+		req, err := http.NewRequest("POST", "https://chat.example/send", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer anna")
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 || got != body {
+			t.Errorf("%s: %s, and the service got %q", body, resp.Status, got)
+		}
+		w.next()
+	}
+	var shadowed []string
+	for _, r := range w.records {
+		shadowed = append(shadowed, strings.Join(r.Shadowed, ","))
+	}
+	if got := strings.Join(shadowed, " "); got != " chat.day unreadable unreadable unreadable" {
+		t.Errorf("the records say what would have been: %q", got)
+	}
+}

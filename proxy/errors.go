@@ -24,6 +24,12 @@ type errNotWritten struct{ err error }
 func (e errNotWritten) Error() string { return e.err.Error() }
 func (e errNotWritten) Unwrap() error { return e.err }
 
+// A requestError says that the client's own request could not be read.
+type requestError struct{ err error }
+
+func (e requestError) Error() string { return "read the request: " + e.err.Error() }
+func (e requestError) Unwrap() error { return e.err }
+
 // A storeError says that the ledger did not answer.
 type storeError struct{ err error }
 
@@ -45,6 +51,7 @@ func failureOf(err error) failure {
 		address  *AddressError
 		port     *PortError
 		store    storeError
+		request  requestError
 		dns      *net.DNSError
 		cert     *tls.CertificateVerificationError
 		unknown  x509.UnknownAuthorityError
@@ -59,6 +66,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusForbidden, "address", "this address must not be reached through the proxy"}
 	case errors.As(err, &port):
 		return failure{http.StatusForbidden, "port", "this port must not be reached through the proxy"}
+	case errors.As(err, &request):
+		return failure{http.StatusBadRequest, "request", "the request's body could not be read; nothing was sent"}
 	case errors.Is(err, errDraining):
 		return failure{http.StatusServiceUnavailable, "draining", "the proxy is stopping; nothing was sent"}
 	case errors.Is(err, errTooManyHeld):

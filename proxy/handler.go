@@ -40,8 +40,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	upgrade := upgradeType(r.Header)
-	ctx := WithClient(r.Context(), t.client)
-	resp, err := s.cfg.Transport.RoundTrip(outgoing(ctx, w, r, t, upgrade))
+	early := &earlyAnswers{w: w}
+	client := *t.client
+	if r.ProtoAtLeast(1, 1) {
+		client.informational = early.pass
+	}
+	resp, err := s.cfg.Transport.RoundTrip(outgoing(WithClient(r.Context(), &client), r, t, upgrade))
+	early.end()
 	if err != nil {
 		s.fail(w, r, t, err)
 		return
@@ -55,22 +60,35 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 	writeResponse(w, resp)
 }
 
+// earlyAnswers passes 1xx answers on. The transport gives them from a goroutine
+// of its own, which may come late: after the end they go nowhere.
+type earlyAnswers struct {
+	mu    sync.Mutex
+	w     http.ResponseWriter
+	ended bool
+}
+
+func (e *earlyAnswers) pass(code int, h http.Header) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended || code == http.StatusContinue { // net/http says 100 itself
+		return nil
+	}
+	maps.Copy(e.w.Header(), h)
+	e.w.WriteHeader(code)
+	clear(e.w.Header())
+	return nil
+}
+
+func (e *earlyAnswers) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+}
+
 // outgoing is the request as the service should see it: the client's own,
 // without what concerns only this connection.
-func outgoing(ctx context.Context, w http.ResponseWriter, r *http.Request, t target, upgrade string) *http.Request {
-	if r.ProtoAtLeast(1, 1) {
-		c := *t.client
-		c.informational = func(code int, h http.Header) error {
-			if code == http.StatusContinue {
-				return nil // net/http answers Expect itself when the body is read
-			}
-			maps.Copy(w.Header(), h)
-			w.WriteHeader(code)
-			clear(w.Header())
-			return nil
-		}
-		ctx = WithClient(ctx, &c)
-	}
+func outgoing(ctx context.Context, r *http.Request, t target, upgrade string) *http.Request {
 	u := *r.URL
 	u.Scheme = t.scheme
 	u.Host = r.Host

@@ -42,18 +42,37 @@ func (t *transit) refusal() rules.Refusal {
 	return ref
 }
 
-// refuseUnread answers a request that could be a message and could not be
-// read for certain, or that names no account: nothing was asked of the ledger.
-func (t *transit) refuseUnread(service string, status int, name, reason string) *http.Response {
-	a := problem(status, "quotagate: "+reason, map[string]any{"limit": name, "id": t.id})
+// A barrier is why a request is refused before any limit is asked.
+type barrier struct {
+	status int
+	name   string // the Quotagate-Limit of the answer
+	reason string
+}
+
+var (
+	unmatched = barrier{http.StatusForbidden, "unmatched", "the rules let nothing pass here that is no message they know"}
+	tooLarge  = barrier{http.StatusRequestEntityTooLarge, "unreadable", "the request could be a message, and its body is larger than what is inspected"}
+)
+
+// bar refuses a request that could be a message and could not be read for
+// certain, or that names no account; in shadow mode it passes, and the record
+// says what would have been. Nothing is asked of the ledger.
+func (t *transit) bar(req *http.Request, service string, b barrier) (*http.Response, error) {
+	t.sending = nil
+	r := t.newRecord(DecisionReject)
+	r.Service, r.Limit, r.Status, r.Reason = service, b.name, b.status, b.reason
+	if t.set.Mode() == "shadow" {
+		r.Decision, r.Status, r.Shadowed = DecisionForward, 0, []string{b.name}
+		t.emit(r)
+		return t.e.pass(req, t.client)
+	}
+	a := problem(b.status, "quotagate: "+b.reason, map[string]any{"limit": b.name, "id": t.id})
 	a.Header.Set("Retry-After", retryAfter(t.now, time.Time{}))
 	a.Header[headerDecision] = []string{DecisionReject}
-	a.Header[headerLimit] = []string{name}
+	a.Header[headerLimit] = []string{b.name}
 	a.Header[headerID] = []string{t.id}
-	r := t.newRecord(DecisionReject)
-	r.Service, r.Limit, r.Status, r.Reason = service, name, status, reason
 	t.emit(r)
-	return response(t.req, a)
+	return response(t.req, a), nil
 }
 
 // decider is the use of the limit that decided, or nil.
