@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"quotagate/ratelimit"
@@ -24,7 +25,7 @@ type Explanation struct {
 	Limit    string    `json:"limit,omitempty"` // that decided
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	HeldMS   int64     `json:"held_ms,omitempty"`
-	// Uses are the limits that were asked; Used is as it would be after it.
+	// Uses are the limits that were asked; Used does not count this request.
 	Uses []LimitUse `json:"limits,omitempty"`
 	// Answer is the refusal that the client would get.
 	Answer *rules.Answer `json:"answer,omitempty"`
@@ -158,11 +159,25 @@ func measureName(c *ratelimit.Claim) string {
 	case ratelimit.Calendar:
 		return "per " + c.Unit
 	case ratelimit.Rolling:
-		return "per " + (time.Duration(c.Span) * time.Millisecond).String()
+		return "per " + spanText(c.Span)
 	case ratelimit.Lifetime:
 		return "per lifetime"
 	case ratelimit.Pace:
-		return "pace " + (time.Duration(c.Span) * time.Millisecond).String()
+		return "pace " + spanText(c.Span)
 	}
 	return ""
+}
+
+// spanText writes milliseconds as the rules files do: 7d, 24h, 90s, 300ms.
+func spanText(ms int64) string {
+	for _, u := range []struct {
+		name string
+		ms   int64
+	}{{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}} {
+		// 24h stays 24h: a day is what the calendar says.
+		if ms%u.ms == 0 && (u.name != "d" || ms > u.ms) && ms > 0 {
+			return strconv.FormatInt(ms/u.ms, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(ms, 10) + "ms"
 }
