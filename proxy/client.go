@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"net"
 	"net/http"
 )
 
@@ -14,6 +15,9 @@ type Client struct {
 	User          string
 	Authenticated bool
 
+	// conn is its socket where one connection carries one request at a time;
+	// nil where that cannot be known, as with HTTP/2.
+	conn net.Conn
 	// informational passes a 1xx answer of the upstream on; nil drops it.
 	informational func(code int, h http.Header) error
 }

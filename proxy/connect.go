@@ -3,10 +3,10 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -22,6 +22,13 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 		return
 	}
 	defer s.conns.remove(raw)
+	// Registered, so a change of the rules closes it from here on; one that
+	// came between is seen now.
+	if s.cfg.Rules().Names(t.host) {
+		s.conns.remove(raw)
+		s.intercept(r, conn, t)
+		return
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	upstream, err := s.cfg.Dial(ctx, "tcp", t.addr())
@@ -45,14 +52,18 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 	joined := &tunnel{
 		client: raw, upstream: upstream, early: early, idle: tunnelIdle,
 		allow: func(h hello) error {
-			if h.serverName != "" && s.cfg.Rules().Names(h.serverName) {
+			// Registered first: rules that change from here on close it.
+			if h.name == "" || !s.conns.add(raw, h.name) {
+				return nil
+			}
+			if s.cfg.Rules().Names(h.name) {
 				return errGovernedName
 			}
 			return nil
 		},
 	}
 	if _, _, err = joined.run(ctx); errors.Is(err, errGovernedName) {
-		s.log.Warn(fmt.Sprintf("a tunnel to %s was closed: %s", t.host, err), "client", t.client.Addr)
+		s.log.Warn("a tunnel was closed: "+err.Error(), "host", t.host, "client", t.client.Addr)
 	}
 }
 
@@ -69,5 +80,5 @@ func (s *Server) rejectConnect(conn net.Conn, resp *http.Response) {
 // it after the rules have changed. Their clients come again and are governed.
 func (s *Server) CloseNamedTunnels() {
 	set := s.cfg.Rules()
-	s.conns.closeIf(func(host string) bool { return host != "" && set.Names(host) })
+	s.conns.closeIf(func(names []string) bool { return slices.ContainsFunc(names, set.Names) })
 }

@@ -82,6 +82,9 @@ func (e *Enforcer) draining() bool {
 
 // RoundTrip governs one request.
 func (e *Enforcer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Opaque != "" { // it is sent as it stands, and has no path to match
+		return nil, requestError{errOpaque}
+	}
 	set := e.Rules()
 	client := clientOf(req.Context())
 	call := callOf(req, client)
@@ -155,6 +158,8 @@ type unreadError struct{ err error }
 
 func (e unreadError) Error() string { return e.err.Error() }
 func (e unreadError) Unwrap() error { return e.err }
+
+var errOpaque = errors.New("its URL is opaque: it has no path")
 
 // refusalName is the Quotagate-Limit of a request that was refused before any
 // limit was asked.

@@ -17,6 +17,9 @@ import (
 // errDraining ends holds when the proxy stops.
 var errDraining = errors.New("quotagate is stopping")
 
+// errBadStatus stands for an answer with a status that HTTP does not have.
+var errBadStatus = errors.New("the service answered with a status that is none")
+
 // errNotWritten marks an upstream failure before the first byte of the
 // request was written: the one proof that nothing was sent.
 type errNotWritten struct{ err error }

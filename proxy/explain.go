@@ -83,7 +83,13 @@ func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time)
 		return x, nil
 	}
 	t := &transit{e: e, req: req, client: client, set: set, sending: sending, now: at, id: "explained"}
-	if err := t.ask(ctx); err != nil {
+	err = t.ask(ctx)
+	var unread unreadError
+	if errors.As(err, &unread) {
+		x.Decision, x.Limit, x.Reason = DecisionReject, refusalName(unread.err), unread.Error()
+		return x, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	t.explain(x)
@@ -92,13 +98,8 @@ func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time)
 
 // ask is reserve without taking anything.
 func (t *transit) ask(ctx context.Context) error {
-	t.account = t.sending.Account
-	if t.account == "" && len(t.sending.Identities) > 0 {
-		account, err := t.e.Ledger.Resolve(ctx, t.sending.Identities)
-		if err != nil {
-			return storeError{err}
-		}
-		t.account = account
+	if err := t.who(ctx); err != nil {
+		return err
 	}
 	t.claims = t.set.Claims(t.sending, t.account, t.now)
 	d, err := t.e.Ledger.Reserve(ctx, ratelimit.Request{

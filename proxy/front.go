@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -59,7 +60,7 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		ctx.Resp = failed(ctx.Req, &PortError{Host: name, Port: port}, "")
 		return goproxy.RejectConnect, host
 	}
-	t := target{scheme: "https", host: name, port: port, client: client}
+	t := target{scheme: "https", host: name, port: port, client: client, conn: socketOf(ctx.Req.Context())}
 	action := s.tunnel
 	if s.cfg.Rules().Names(name) {
 		action = s.intercept
@@ -76,9 +77,22 @@ type target struct {
 	host   string // normalised, without brackets
 	port   uint16
 	client *Client
+	conn   net.Conn // the client's socket
 }
 
 func (t target) addr() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
+
+type socketKey struct{}
+
+// withSocket puts a connection where its requests find it.
+func withSocket(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, socketKey{}, c)
+}
+
+func socketOf(ctx context.Context) net.Conn {
+	c, _ := ctx.Value(socketKey{}).(net.Conn)
+	return c
+}
 
 // splitTarget takes host[:port] apart; an empty port is that of the scheme.
 func splitTarget(hostport, scheme string) (string, uint16, error) {
@@ -162,7 +176,7 @@ func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
 		writeResponse(w, failed(r, &PortError{Host: host, Port: port}, ""))
 		return
 	}
-	s.serve(w, r, target{scheme: r.URL.Scheme, host: host, port: port, client: client})
+	s.serve(w, r, target{scheme: r.URL.Scheme, host: host, port: port, client: client, conn: socketOf(r.Context())})
 }
 
 // notAProxyRequest answers somebody who opened the proxy's address itself.

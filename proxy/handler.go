@@ -2,12 +2,13 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"strings"
 	"sync"
 
@@ -39,11 +40,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		writeResponse(w, response(r, problem(http.StatusMethodNotAllowed, "quotagate: this method is not proxied", nil)))
 		return
 	}
+	if !plainTarget(r) {
+		writeResponse(w, response(r, problem(http.StatusBadRequest, "quotagate: the request's target cannot be read", nil)))
+		return
+	}
 	upgrade := upgradeType(r.Header)
 	early := &earlyAnswers{w: w}
 	client := *t.client
 	if r.ProtoAtLeast(1, 1) {
 		client.informational = early.pass
+	}
+	if r.ProtoMajor == 1 {
+		client.conn = t.conn
 	}
 	resp, err := s.cfg.Transport.RoundTrip(outgoing(WithClient(r.Context(), &client), r, t, upgrade))
 	early.end()
@@ -60,6 +68,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 	writeResponse(w, resp)
 }
 
+// plainTarget reports whether a request's target is a path, as rules read it.
+// Go takes "x:https://host/path" for an opaque URL, which has none and is sent
+// as it stands.
+func plainTarget(r *http.Request) bool {
+	return r.URL.Opaque == "" && (strings.HasPrefix(r.URL.Path, "/") ||
+		r.URL.Path == "" && r.URL.IsAbs() || r.URL.Path == "*" && r.Method == http.MethodOptions)
+}
+
 // earlyAnswers passes 1xx answers on. The transport gives them from a goroutine
 // of its own, which may come late: after the end they go nowhere.
 type earlyAnswers struct {
@@ -74,6 +90,9 @@ func (e *earlyAnswers) pass(code int, h http.Header) error {
 	if e.ended || code == http.StatusContinue { // net/http says 100 itself
 		return nil
 	}
+	h = h.Clone()
+	dropOurs(h)
+	dropHopByHop(h)
 	maps.Copy(e.w.Header(), h)
 	e.w.WriteHeader(code)
 	clear(e.w.Header())
@@ -90,11 +109,10 @@ func (e *earlyAnswers) end() {
 // without what concerns only this connection.
 func outgoing(ctx context.Context, r *http.Request, t target, upgrade string) *http.Request {
 	u := *r.URL
-	u.Scheme = t.scheme
-	u.Host = r.Host
-	if u.Host == "" {
-		u.Host = t.addr()
-	}
+	// Where it goes is the target, as it was checked, whatever way the client
+	// spells it; Host stays as it came.
+	u.Scheme, u.Host = t.scheme, t.addr()
+	u.User, u.Fragment = nil, ""
 	out := (&http.Request{
 		Method:           r.Method,
 		URL:              &u,
@@ -149,8 +167,12 @@ func dropHopByHop(h http.Header) {
 }
 
 // upgradeType is the protocol that a request or an answer switches to, or "".
+// There is one: any other, such as h2c, would carry requests that nobody reads,
+// and a server that is not asked for it answers as if there were none
+// (RFC 9110, 7.8).
 func upgradeType(h http.Header) string {
-	if !httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade") {
+	if !httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade") ||
+		len(h["Upgrade"]) != 1 || !strings.EqualFold(h.Get("Upgrade"), "websocket") {
 		return ""
 	}
 	return h.Get("Upgrade")
@@ -166,14 +188,31 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, t target, err erro
 	writeResponse(w, failed(r, err, errorID(err)))
 }
 
-// scrub is an error's text for the log: the URL that net/http puts into its
-// errors may hold a token, so only what is below it is kept.
+// scrub is an error's text for the log, where it is certain to be ours or the
+// system's: what net/http says of a broken answer quotes the answer, and what
+// it says of a request quotes the URL, and both may hold a secret.
 func scrub(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
+	var (
+		dial    *DialError
+		address *AddressError
+		port    *PortError
+		op      *net.OpError
+		cert    *tls.CertificateVerificationError
+		store   storeError
+	)
+	for _, known := range []func() (error, bool){
+		func() (error, bool) { return dial, errors.As(err, &dial) },
+		func() (error, bool) { return address, errors.As(err, &address) },
+		func() (error, bool) { return port, errors.As(err, &port) },
+		func() (error, bool) { return op, errors.As(err, &op) },
+		func() (error, bool) { return cert, errors.As(err, &cert) },
+		func() (error, bool) { return store, errors.As(err, &store) },
+	} {
+		if e, ok := known(); ok {
+			return e.Error()
+		}
 	}
-	return err.Error()
+	return failureOf(err).Detail
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
@@ -181,6 +220,10 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }
 // writeResponse sends resp to the client: as it comes where its length is not
 // known, so that streams arrive at once.
 func writeResponse(w http.ResponseWriter, resp *http.Response) {
+	if resp.StatusCode < 200 || resp.StatusCode > 999 { // net/http cannot write it
+		resp.Body.Close()
+		resp = failed(resp.Request, errBadStatus, resp.Header.Get(headerID))
+	}
 	h := w.Header()
 	maps.Copy(h, resp.Header)
 	announced := len(resp.Trailer)
@@ -198,6 +241,7 @@ func writeResponse(w http.ResponseWriter, resp *http.Response) {
 			panicAbort()
 		}
 	}
+	dropOurs(resp.Trailer)
 	if len(resp.Trailer) == 0 {
 		return
 	}

@@ -4,10 +4,13 @@ package proxy
 // tells where a client means to go, whatever it named in its CONNECT.
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -24,9 +27,11 @@ var (
 
 // A hello is how a client began.
 type hello struct {
-	raw        []byte // all that was read, for the upstream
-	tls        bool
-	serverName string // the SNI in lower case; "" if there is none
+	raw []byte // all that was read, for the upstream
+	tls bool
+	// name is whom the client asks for, in lower case: the SNI of TLS, or the
+	// host of a plain HTTP request; "" if it names nobody.
+	name string
 }
 
 // readHello reads until the client's server name is known, or until it is
@@ -41,23 +46,24 @@ type hello struct {
 // With Encrypted Client Hello only the outer name can be seen.
 func readHello(c net.Conn, early []byte, within time.Duration) (hello, error) {
 	rec := &recorder{Conn: c, raw: early}
-	if len(early) == 0 {
+	for len(rec.raw) == 0 {
 		if err := rec.more(); err != nil {
 			return hello{}, err
 		}
 	}
-	if rec.raw[0] != tlsHandshake {
-		return hello{raw: rec.raw}, nil
-	}
 	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return hello{}, err
+	}
+	if rec.raw[0] != tlsHandshake {
+		h, err := readHead(rec)
+		return h, errors.Join(err, c.SetReadDeadline(time.Time{}))
 	}
 	h := hello{tls: true}
 	seen := false
 	err := tls.Server(rec, &tls.Config{
 		GetConfigForClient: func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 			seen = true
-			h.serverName = strings.ToLower(info.ServerName)
+			h.name = strings.ToLower(info.ServerName)
 			return nil, errHelloSeen
 		},
 	}).Handshake()
@@ -66,6 +72,49 @@ func readHello(c net.Conn, early []byte, within time.Duration) (hello, error) {
 		return h, fmt.Errorf("read the ClientHello: %w", err)
 	}
 	return h, c.SetReadDeadline(time.Time{})
+}
+
+// readHead looks for the host of a plain HTTP request; what does not begin like
+// one is let be at once.
+func readHead(rec *recorder) (hello, error) {
+	for {
+		_, _, whole := bytes.Cut(rec.raw, []byte("\r\n\r\n"))
+		if !looksLikeHTTP(rec.raw) {
+			return hello{raw: rec.raw}, nil
+		}
+		if whole {
+			break
+		}
+		if err := rec.more(); err != nil {
+			return hello{raw: rec.raw}, fmt.Errorf("read the head of a request: %w", err)
+		}
+	}
+	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(rec.raw)))
+	if err != nil {
+		return hello{raw: rec.raw}, fmt.Errorf("read the head of a request: %w", err)
+	}
+	host := req.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return hello{raw: rec.raw, name: strings.ToLower(host)}, nil
+}
+
+// looksLikeHTTP reports whether b begins with a request line of HTTP/1, or is so
+// short that it may still become one.
+func looksLikeHTTP(b []byte) bool {
+	line, _, whole := bytes.Cut(b, []byte("\n"))
+	if whole {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		return bytes.HasSuffix(line, []byte(" HTTP/1.1")) || bytes.HasSuffix(line, []byte(" HTTP/1.0"))
+	}
+	method, _, _ := bytes.Cut(line, []byte(" "))
+	for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		if len(method) == len(line) && strings.HasPrefix(m, string(method)) || m == string(method) {
+			return true
+		}
+	}
+	return false
 }
 
 // A recorder feeds crypto/tls from a connection and keeps what it fed. What

@@ -80,8 +80,8 @@ func TestTheServerNameIsReadHoweverTheHelloIsCut(t *testing.T) {
 					t.Errorf("%s, records of %d, %s: %v", name, records, how, err)
 					continue
 				}
-				if !h.tls || h.serverName != name || !bytes.Equal(h.raw, sent) {
-					t.Errorf("%s, records of %d, %s: tls %v, name %q, %d of %d bytes", name, records, how, h.tls, h.serverName, len(h.raw), len(sent))
+				if !h.tls || h.name != name || !bytes.Equal(h.raw, sent) {
+					t.Errorf("%s, records of %d, %s: tls %v, name %q, %d of %d bytes", name, records, how, h.tls, h.name, len(h.raw), len(sent))
 				}
 				if c.written.Len() != 0 {
 					t.Errorf("%s: the client was sent %x", name, c.written.Bytes())
@@ -89,8 +89,8 @@ func TestTheServerNameIsReadHoweverTheHelloIsCut(t *testing.T) {
 			}
 			for _, n := range []int{1, 5, len(sent)} {
 				c := &scriptedConn{in: bytes.NewReader(sent[n:])}
-				if h, err := readHello(c, sent[:n:n], time.Second); err != nil || h.serverName != name || !bytes.Equal(h.raw, sent) {
-					t.Errorf("%s, %d bytes early: name %q, %v", name, n, h.serverName, err)
+				if h, err := readHello(c, sent[:n:n], time.Second); err != nil || h.name != name || !bytes.Equal(h.raw, sent) {
+					t.Errorf("%s, %d bytes early: name %q, %v", name, n, h.name, err)
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func TestTheServerNameIsReadHoweverTheHelloIsCut(t *testing.T) {
 }
 
 func TestWhatIsNotTLSIsKnownByItsFirstByte(t *testing.T) {
-	for _, sent := range []string{"S", "SSH-2.0-x\r\n", "GET / HTTP/1.1\r\n", "\x00", "\x80\x2e\x01"} {
+	for _, sent := range []string{"S", "SSH-2.0-x\r\n", "EHLO client\r\n", "\x00", "\x80\x2e\x01"} {
 		client, server := net.Pipe() // stays open: nothing more is waited for
 		go client.Write([]byte(sent))
 		h, err := readHello(server, nil, time.Second)
@@ -108,8 +108,32 @@ func TestWhatIsNotTLSIsKnownByItsFirstByte(t *testing.T) {
 		client.Close()
 		server.Close()
 	}
-	if h, err := readHello(&scriptedConn{}, []byte("GET"), time.Second); err != nil || string(h.raw) != "GET" {
+	if h, err := readHello(&scriptedConn{}, []byte("SSH"), time.Second); err != nil || string(h.raw) != "SSH" {
 		t.Errorf("early bytes: %q, %v", h.raw, err)
+	}
+}
+
+func TestAPlainRequestNamesItsHost(t *testing.T) {
+	for sent, want := range map[string]string{
+		"POST /send HTTP/1.1\r\nHost: Chat.Example:80\r\n\r\nbody":     "chat.example",
+		"GET http://chat.example/send HTTP/1.1\r\nHost: other\r\n\r\n": "chat.example",
+		"HEAD / HTTP/1.0\r\nHost: chat.example\r\n\r\n":                 "chat.example",
+		"GET / HTTP/1.0\r\n\r\n":                                       "",
+		"HELO there\r\n":                                               "",
+	} {
+		for cut := range len(sent) {
+			client, server := net.Pipe()
+			go func() {
+				client.Write([]byte(sent[:cut]))
+				client.Write([]byte(sent[cut:]))
+			}()
+			h, err := readHello(server, nil, time.Second)
+			if err != nil || h.tls || h.name != want || !strings.HasPrefix(sent, string(h.raw)) {
+				t.Errorf("%q cut at %d: %q, %v", sent, cut, h.name, err)
+			}
+			client.Close()
+			server.Close()
+		}
 	}
 }
 
@@ -130,7 +154,7 @@ func TestAHelloThatCannotBeReadIsAnError(t *testing.T) {
 	} {
 		h, err := readHello(&scriptedConn{in: bytes.NewReader(sent)}, nil, time.Second)
 		if err == nil {
-			t.Errorf("%s: name %q", name, h.serverName)
+			t.Errorf("%s: name %q", name, h.name)
 		}
 		if len(h.raw) > maxHello {
 			t.Errorf("%s: %d bytes were kept", name, len(h.raw))
@@ -205,8 +229,8 @@ func FuzzHello(f *testing.F) {
 			t.Fatalf("%d bytes were kept", len(h.raw))
 		}
 		slow, slowErr := readHello(&scriptedConn{in: iotest.OneByteReader(bytes.NewReader(sent))}, nil, time.Second)
-		if early <= maxHello && (err == nil) != (slowErr == nil) || err == nil && slowErr == nil && (h.tls != slow.tls || h.serverName != slow.serverName) {
-			t.Fatalf("at once: %v %q %v; byte by byte: %v %q %v", h.tls, h.serverName, err, slow.tls, slow.serverName, slowErr)
+		if early <= maxHello && (err == nil) != (slowErr == nil) || err == nil && slowErr == nil && (h.tls != slow.tls || h.name != slow.name) {
+			t.Fatalf("at once: %v %q %v; byte by byte: %v %q %v", h.tls, h.name, err, slow.tls, slow.name, slowErr)
 		}
 		if err == nil && h.tls && !bytes.HasPrefix(h.raw, slow.raw) {
 			t.Fatal("the hello ends at two places")

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -32,8 +33,17 @@ func (t *transit) hold(ctx context.Context) error {
 			}
 		}()
 	}
-	return t.e.clock().Wait(ctx, time.UnixMilli(t.decision.At))
+	if err := t.e.clock().Wait(ctx, time.UnixMilli(t.decision.At)); err != nil {
+		return err
+	}
+	if t.client.conn != nil && gone(t.client.conn) {
+		return errClientGone
+	}
+	return nil
 }
+
+// errClientGone ends a hold whose client closed its connection.
+var errClientGone = errors.New("the client has closed its connection")
 
 func (e *Enforcer) maxHeld() int64 {
 	if e.MaxHeld > 0 {

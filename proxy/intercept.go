@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,7 +18,7 @@ const connectOK = "HTTP/1.1 200 Connection established\r\n\r\n"
 // server, whatever version of HTTP they speak.
 func (s *Server) intercept(_ *http.Request, conn net.Conn, t target) {
 	s.Counts.Intercepted.Add(1)
-	if !s.conns.add(conn, "") {
+	if !s.conns.add(conn) {
 		return
 	}
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
@@ -85,26 +84,31 @@ func (s *Server) tlsConfig() *tls.Config {
 func (s *Server) handshakeFailed(t target, err error) {
 	switch {
 	case distrusts(err):
-		s.log.Warn(fmt.Sprintf("a client does not trust quotagate's certificate for %s", t.host),
+		s.log.Warn("a client does not trust quotagate's certificate", "host", t.host,
 			"client", t.client.Addr, "alert", err.Error(),
 			"hint", "start it with `quotagate exec -- …`, or let it trust the file that `quotagate ca export` prints; a client that pins certificates cannot be governed")
 	case errors.Is(err, io.EOF):
-		s.log.Warn(fmt.Sprintf("a client closed the connection to %s during the handshake", t.host),
+		s.log.Warn("a client closed the connection during the handshake", "host", t.host,
 			"client", t.client.Addr,
 			"hint", "clients that do not trust quotagate's certificate often do; see `quotagate exec` and `quotagate ca export`")
 	default:
-		s.log.Info(fmt.Sprintf("the TLS handshake of a client for %s failed", t.host),
+		s.log.Info("the TLS handshake of a client failed", "host", t.host,
 			"client", t.client.Addr, "error", err.Error())
 	}
 }
 
 // distrusts reports an alert by which a client rejects a certificate
 // (RFC 8446, 6.2): bad_certificate, unsupported_certificate,
-// certificate_unknown, unknown_ca, access_denied.
+// certificate_unknown, unknown_ca, access_denied. OpenSSL, and so curl and
+// Python, sends it unencrypted in TLS 1.3 before it has our keys, which here
+// looks like a record that does not decrypt (seen with OpenSSL 3.0, 2026-11).
 func distrusts(err error) bool {
 	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "remote error" {
+	if !errors.As(err, &op) {
 		return false
+	}
+	if op.Op == "local error" {
+		return op.Err.Error() == tls.AlertError(20).Error() // bad_record_mac
 	}
 	for _, alert := range []tls.AlertError{42, 43, 46, 48, 49} {
 		// The type of an alert from the other side is crypto/tls's own.

@@ -57,6 +57,9 @@ type RecordMessage struct {
 	Outcome    string   // sent, not_sent, throttled, restricted, challenged; "" where not known
 }
 
+// maxLogged is how many recipients of a message a line names; more are counted.
+const maxLogged = 100
+
 // AppendJSON appends the decision log's lines: one object and a newline for
 // every message.
 func (r *Record) AppendJSON(b []byte) []byte {
@@ -84,7 +87,10 @@ func (r *Record) AppendJSON(b []byte) []byte {
 			b = append(b, '"')
 		}
 		b = appendInt(b, "held_ms", r.Held.Milliseconds())
-		b = appendStrings(b, "recipients", m.Recipients)
+		b = appendStrings(b, "recipients", m.Recipients[:min(len(m.Recipients), maxLogged)])
+		if len(m.Recipients) > maxLogged {
+			b = appendInt(b, "recipients_total", int64(len(m.Recipients)))
+		}
 		b = appendString(b, "method", r.Method)
 		b = appendString(b, "host", r.Host)
 		b = appendString(b, "path", m.Path)

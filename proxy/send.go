@@ -44,25 +44,27 @@ func (t *transit) send() (*http.Response, error) {
 // to be read again.
 func (t *transit) outgoing(ctx context.Context) *http.Request {
 	out := t.req.WithContext(ctx)
-	if t.req.Body == nil || t.req.Body == http.NoBody {
-		// The transport repeats a bodyless GET by itself when a kept
-		// connection dies under it, and the message may then be sent twice
-		// for one charge. A body, even an empty one, forbids that.
-		out.Body, out.GetBody = emptyBody{}, nil
-		return out
-	}
-	body := t.body
-	out.Body = io.NopCloser(bytes.NewReader(body))
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	if _, ok := t.req.Header["Idempotency-Key"]; ok {
-		// This header makes the transport repeat a request of which bytes
-		// were written, as long as it can have the body again.
-		out.GetBody = nil
-	}
-	if _, ok := t.req.Header["X-Idempotency-Key"]; ok {
-		out.GetBody = nil
+	// Without GetBody the transport repeats a request only if nothing of it
+	// was written. With one, or without a body, it repeats what it takes to
+	// be harmless (a GET, an Idempotency-Key) on a connection that died, and
+	// the message may then be sent twice for one charge.
+	out.GetBody = nil
+	switch {
+	case len(t.body) > 0 || t.req.ContentLength != 0 && t.req.Body != nil && t.req.Body != http.NoBody:
+		out.Body = io.NopCloser(bytes.NewReader(t.body))
+	case repeatable(t.req):
+		out.Body = emptyBody{}
+	default:
+		out.Body = nil
 	}
 	return out
+}
+
+// repeatable reports what http.Transport takes to be harmless to send twice.
+func repeatable(req *http.Request) bool {
+	_, key := req.Header["Idempotency-Key"]
+	_, xkey := req.Header["X-Idempotency-Key"]
+	return key || xkey || safe(req.Method) || req.Method == "" || req.Method == http.MethodTrace
 }
 
 // emptyBody is a body that http.Transport cannot tell to be none.

@@ -86,6 +86,7 @@ func New(cfg Config) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		Protocols:         new(http.Protocols),
+		ConnContext:       withSocket,
 		ErrorLog:          quiet,
 	}
 	s.front.Protocols.SetHTTP1(true)
@@ -136,16 +137,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 }
 
 // connSet is the connections that net/http gave away and will not close, and
-// for tunnels where they lead.
+// for tunnels the names of where they lead: by the CONNECT, and by the client's
+// hello.
 type connSet struct {
 	mu     sync.Mutex
 	closed bool
-	all    map[net.Conn]string
+	all    map[net.Conn][]string
 }
 
-// add registers c; false, and c closed, once the server has ended. A tunnel
-// gives its host, everything else "".
-func (s *connSet) add(c net.Conn, host string) bool {
+// add registers c; false, and c closed, once the server has ended.
+func (s *connSet) add(c net.Conn, names ...string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -153,9 +154,9 @@ func (s *connSet) add(c net.Conn, host string) bool {
 		return false
 	}
 	if s.all == nil {
-		s.all = map[net.Conn]string{}
+		s.all = map[net.Conn][]string{}
 	}
-	s.all[c] = host
+	s.all[c] = append(s.all[c], names...)
 	return true
 }
 
@@ -165,11 +166,11 @@ func (s *connSet) remove(c net.Conn) {
 	delete(s.all, c)
 }
 
-func (s *connSet) closeIf(which func(host string) bool) {
+func (s *connSet) closeIf(which func(names []string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c, host := range s.all {
-		if which(host) {
+	for c, names := range s.all {
+		if which(names) {
 			c.Close()
 		}
 	}
@@ -179,5 +180,5 @@ func (s *connSet) closeAll() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.closeIf(func(string) bool { return true })
+	s.closeIf(func([]string) bool { return true })
 }

@@ -306,7 +306,7 @@ func TestAClientThatDoesNotTrustUsIsToldOf(t *testing.T) {
 		t.Fatal("it went through")
 	}
 	deadline := time.Now().Add(5 * time.Second)
-	for tick := time.NewTicker(time.Millisecond); !strings.Contains(w.log.String(), "does not trust quotagate's certificate for chat.example"); <-tick.C {
+	for tick := time.NewTicker(time.Millisecond); !strings.Contains(w.log.String(), "a client does not trust quotagate's certificate\" host=chat.example"); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not say so: %s", w.log)
 		}

@@ -31,10 +31,12 @@ type transit struct {
 // run asks the ledger, waits if it must, and sends or refuses.
 func (t *transit) run() (*http.Response, error) {
 	ctx := t.req.Context()
+	var err error
 	if t.e.draining() {
-		return nil, errDraining
+		err = errDraining
+	} else {
+		err = t.reserve(ctx, false)
 	}
-	err := t.reserve(ctx, false)
 	for err == nil {
 		switch t.decision.Verdict {
 		case ratelimit.Go:
@@ -66,9 +68,9 @@ func (t *transit) undecided(ctx context.Context, err error) (*http.Response, err
 	if errors.As(err, &unread) {
 		return t.bar(withBody(t.req, t.body), t.sending.Service, barrier{http.StatusForbidden, refusalName(unread.err), unread.Error()})
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, errClientGone) {
 		t.record(DecisionCancel, 0, "the client left before the message was sent")
-		return nil, context.Cause(ctx)
+		return nil, err
 	}
 	t.record(DecisionReject, failureOf(err).Status, err.Error())
 	return failed(t.req, err, t.id), nil
@@ -76,13 +78,8 @@ func (t *transit) undecided(ctx context.Context, err error) (*http.Response, err
 
 // reserve asks for room in every limit that binds the sending.
 func (t *transit) reserve(ctx context.Context, replace bool) error {
-	t.account = t.sending.Account
-	if t.account == "" && len(t.sending.Identities) > 0 {
-		account, err := t.e.Ledger.Resolve(ctx, t.sending.Identities)
-		if err != nil {
-			return storeError{err}
-		}
-		t.account = account
+	if err := t.who(ctx); err != nil {
+		return err
 	}
 	t.claims = t.set.Claims(t.sending, t.account, t.e.clock().Now())
 	if len(t.claims) == 0 && len(t.sending.Identities) == 0 {
@@ -101,6 +98,34 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 		return storeError{err}
 	}
 	t.took(d)
+	return nil
+}
+
+// who finds the account: the listed one that the request names, or that any of
+// its identities has come to stand for; else the one that the first known
+// identity stands for. Two listed accounts are nobody.
+func (t *transit) who(ctx context.Context) error {
+	t.account = t.sending.Account
+	for _, id := range t.sending.Identities {
+		name, err := t.e.Ledger.Resolve(ctx, []string{id})
+		if err != nil {
+			return storeError{err}
+		}
+		if !t.set.Listed(name) || name == t.account {
+			continue
+		}
+		if t.account != "" {
+			return unreadError{rules.ErrAmbiguous}
+		}
+		t.account = name
+	}
+	if t.account != "" || len(t.sending.Identities) == 0 {
+		return nil
+	}
+	var err error
+	if t.account, err = t.e.Ledger.Resolve(ctx, t.sending.Identities); err != nil {
+		return storeError{err}
+	}
 	return nil
 }
 

@@ -168,7 +168,7 @@ func TestAnAllowedHelloReachesTheUpstreamUnchanged(t *testing.T) {
 		var name string
 		client, upstream, end := through(t, t.Context(), func(tun *tunnel) {
 			tun.early = sent[:early:early]
-			tun.allow = func(h hello) error { name = h.serverName; return nil }
+			tun.allow = func(h hello) error { name = h.name; return nil }
 		})
 		if _, err := client.Write(append(bytes.Clone(sent[early:]), "and more"...)); err != nil {
 			t.Fatal(err)

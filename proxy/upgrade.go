@@ -24,7 +24,7 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request, resp *h
 		s.log.Warn("cannot take over an upgraded connection", "error", err.Error())
 		return
 	}
-	if !s.conns.add(conn, "") {
+	if !s.conns.add(conn) {
 		return
 	}
 	defer s.drop(conn)

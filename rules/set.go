@@ -103,6 +103,12 @@ func (s *Set) Hosts() []string { return s.matcher.hostPatterns() }
 // Look says what a request may be, from all but its body.
 func (s *Set) Look(c *Call) Sighting { return s.matcher.look(s, c) }
 
+// Listed reports whether an account of this name is listed.
+func (s *Set) Listed(name string) bool {
+	_, ok := s.accounts[name]
+	return ok
+}
+
 // AccountNames are the listed accounts, sorted.
 func (s *Set) AccountNames() []string { return sorted(s.accounts) }
 

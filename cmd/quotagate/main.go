@@ -4,12 +4,17 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
+	// net/http writes what it cannot make sense of to the standard logger, and
+	// quotes it: tokens and cookies among it.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal the system has them back: a second one ends us.
 	context.AfterFunc(ctx, stop)

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,7 +102,7 @@ func New(c Config) http.Handler {
 	h.mux.HandleFunc("GET /api/v1/limits", h.limits)
 	h.mux.HandleFunc("GET /api/v1/decisions", h.decisions)
 	h.mux.HandleFunc("POST /api/v1/explain", h.explain)
-	h.mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile) // of the CPU, for performance reports
+	h.mux.HandleFunc("GET /debug/pprof/profile", profile)
 	var guarded http.Handler = h.mux
 	guarded = http.NewCrossOriginProtection().Handler(guarded)
 	return h.guard(guarded)
@@ -115,7 +116,8 @@ func (h *handler) guard(next http.Handler) http.Handler {
 			problem(w, http.StatusMisdirectedRequest, "this address answers only to its own name")
 			return
 		}
-		if o := r.Header.Get("Origin"); o != "" && o != "http://"+r.Host {
+		site := r.Header.Get("Sec-Fetch-Site")
+		if o := r.Header.Get("Origin"); o != "" && o != "http://"+r.Host || site == "cross-site" || site == "same-site" {
 			problem(w, http.StatusForbidden, "requests from other sites are refused")
 			return
 		}
@@ -285,6 +287,18 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, x)
+}
+
+// maxProfile is the longest CPU profile that can be asked for, in seconds.
+const maxProfile = 300
+
+// profile is a CPU profile of the next seconds, for performance reports.
+func profile(w http.ResponseWriter, r *http.Request) {
+	if n, err := strconv.Atoi(r.URL.Query().Get("seconds")); err == nil && n > maxProfile {
+		problem(w, http.StatusBadRequest, "a profile takes 300 seconds at most")
+		return
+	}
+	pprof.Profile(w, r)
 }
 
 type badRequest struct{ error }

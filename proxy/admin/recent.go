@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"sync"
 
 	"quotagate/proxy"
@@ -10,14 +11,18 @@ import (
 // passes new ones to whoever follows. The zero value is ready.
 type Recent struct {
 	mu        sync.Mutex
-	lines     [][]byte // a ring of keepLines
-	next      int
+	lines     [][]byte // oldest first
+	bytes     int      // of all lines
 	followers map[chan []byte]struct{}
 	totals    map[string]int64
 }
 
-// keepLines is how many decisions are kept for those who come later.
-const keepLines = 1000
+// keepLines and keepBytes bound what is kept for those who come later. A
+// decision is about 500 bytes.
+const (
+	keepLines = 1000
+	keepBytes = 4 << 20
+)
 
 // followerQueue is how many lines a follower may lag behind before it loses
 // some: a slow reader must never slow a message down.
@@ -32,11 +37,12 @@ func (r *Recent) Add(rec *proxy.Record, lines []byte) {
 		r.totals = map[string]int64{}
 	}
 	r.totals[rec.Decision] += int64(len(rec.Messages))
-	if len(r.lines) < keepLines {
-		r.lines = append(r.lines, line)
-	} else {
-		r.lines[r.next] = line
-		r.next = (r.next + 1) % keepLines
+	r.lines = append(r.lines, line)
+	r.bytes += len(line)
+	for len(r.lines) > keepLines || r.bytes > keepBytes && len(r.lines) > 0 {
+		r.bytes -= len(r.lines[0])
+		r.lines[0] = nil
+		r.lines = r.lines[1:]
 	}
 	for f := range r.followers {
 		select {
@@ -50,9 +56,7 @@ func (r *Recent) Add(rec *proxy.Record, lines []byte) {
 func (r *Recent) Lines() [][]byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([][]byte, 0, len(r.lines))
-	out = append(out, r.lines[r.next:]...)
-	return append(out, r.lines[:r.next]...)
+	return slices.Clone(r.lines)
 }
 
 // Totals counts the messages by decision since the start.
