@@ -148,6 +148,23 @@ func TestAClientThatDoesNotTrustTheCAIsExplained(t *testing.T) {
 	}
 }
 
+// OpenSSL's clients reject a certificate in another way than Go's.
+func TestCurlsDistrustIsExplained(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	for _, version := range []string{"--tlsv1.3", "--tls-max=1.2"} {
+		g := start(t, s, setup{rules: rulesWith(limits(`{name: three-a-day, on: "*", allow: 3, per: day}`))})
+		args := append(strings.Split(version, "="), "--silent", "--proxy", "http://"+g.listen, "https://"+linkedinWeb+"/")
+		if out, err := exec.Command("curl", args...).CombinedOutput(); err == nil {
+			t.Fatalf("curl %s trusts it: %s", version, out)
+		}
+		eventually(t, 10*time.Second, "the log explains it, with the way out", func() bool {
+			log := g.out.String()
+			return strings.Contains(log, linkedinWeb) && strings.Contains(log, "does not trust") && strings.Contains(log, "quotagate exec")
+		})
+	}
+}
+
 // TestRequestsThatAreNone: what could be a message and cannot be read for
 // certain is refused, not waved through.
 func TestRequestsThatAreNone(t *testing.T) {

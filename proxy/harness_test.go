@@ -59,13 +59,15 @@ type world struct {
 	set      atomic.Pointer[rules.Set]
 	addr     string // of the proxy
 	roots    *x509.CertPool
-	service  *service
-	dialTo   map[string]string
-	mu       sync.Mutex
-	records  []proxy.Record
-	recorded chan proxy.Record
-	log      *syncBuffer
-	drain    chan struct{}
+	// upstreamRoots is what a client of the service itself would trust.
+	upstreamRoots *x509.CertPool
+	service       *service
+	dialTo        map[string]string
+	mu            sync.Mutex
+	records       []proxy.Record
+	recorded      chan proxy.Record
+	log           *syncBuffer
+	drain         chan struct{}
 }
 
 // service is an upstream that counts what reaches it.
@@ -112,6 +114,7 @@ func newWorld(t *testing.T, limits string, options ...option) *world {
 	w.ledger = ratelimit.NewMemory(ratelimit.Options{})
 
 	ca := newTestCA(t)
+	w.upstreamRoots = ca.pool()
 	w.service = &service{}
 	w.service.respond(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, `{"ok":true}`) })
 	w.service.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
