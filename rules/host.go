@@ -3,29 +3,57 @@ package rules
 // Host names: one spelling for each, and patterns that name several.
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
 
 // NormaliseHost gives the one spelling by which hosts are compared: lower
 // case, without port, brackets and trailing dot, in its ASCII (punycode)
-// form. A name that IDNA refuses is only lower-cased: it cannot be resolved,
-// so it need not match anything either.
+// form, an IPv6 address as RFC 5952 writes it. It is "" for what can be no
+// host, such as a name with a control character in it: no rule names that,
+// and no call to it can be let through.
 func NormaliseHost(host string) string {
 	name, _ := splitHost(host)
 	return name
 }
 
-// splitHost is NormaliseHost and the port as written, "" if none.
+// splitHost is NormaliseHost and the port as splitPattern gives it.
 func splitHost(host string) (name, port string) {
+	name, port = splitPattern(host)
+	if !isHost(name) {
+		name = ""
+	}
+	return name, port
+}
+
+// isHost reports whether a normalised name is an IP address or made of what
+// host names are made of.
+func isHost(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
+		default:
+			ip, err := netip.ParseAddr(name)
+			return err == nil && isHost(ip.Zone())
+		}
+	}
+	return true
+}
+
+// splitPattern normalises a host in which * may stand for labels. The port is
+// a number without leading zeros, "" if none is written, and anyPort if what
+// is written is none: servers disregard it, so it may be every one.
+func splitPattern(host string) (name, port string) {
 	name = host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {
 		switch {
 		case strings.HasSuffix(host, "]"): // [::1]
 		case strings.HasPrefix(host, "["), strings.IndexByte(host, ':') == i:
-			name, port = host[:i], host[i+1:]
+			name, port = host[:i], plainPort(host[i+1:])
 		}
 	}
 	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {
@@ -36,7 +64,7 @@ func splitHost(host string) (name, port string) {
 			name = plain
 		}
 	}
-	if !ascii(name) {
+	if !ascii(name) && utf8.ValidString(name) {
 		if plain, err := idna.Lookup.ToASCII(name); err == nil {
 			name = plain
 		}
@@ -45,7 +73,32 @@ func splitHost(host string) (name, port string) {
 	for strings.HasSuffix(name, ".") {
 		name = name[:len(name)-1]
 	}
+	if strings.IndexByte(name, ':') >= 0 {
+		if ip, err := netip.ParseAddr(name); err == nil {
+			name = ip.Unmap().String()
+		}
+	}
 	return name, port
+}
+
+// anyPort stands where a port may be every one.
+const anyPort = "*"
+
+func plainPort(port string) string {
+	if port == "" {
+		return ""
+	}
+	n := 0
+	for i := range len(port) {
+		c := port[i]
+		if n = n*10 + int(c-'0'); c < '0' || c > '9' || n > 65535 {
+			return anyPort
+		}
+	}
+	if n == 0 {
+		return anyPort
+	}
+	return strings.TrimLeft(port, "0")
 }
 
 func ascii(s string) bool {
@@ -87,11 +140,13 @@ func newHostIndex() *hostIndex {
 // entry returns the entry of a pattern, made on first use; nil with a
 // sentence about what is wrong with it.
 func (x *hostIndex) entry(pattern string) (*hostEntry, string) {
-	name, port := splitHost(pattern)
+	name, port := splitPattern(pattern)
 	switch {
 	case name == "":
 		return nil, "a host is empty"
-	case strings.ContainsAny(name, "/?#@ {}"):
+	case port == anyPort:
+		return nil, "has a port that is no number from 1 to 65535: without a port it stands for every one"
+	case !isHost(strings.ReplaceAll(name, "*", "")):
 		return nil, "is not a host: give a name alone, such as api.example.com or *.example.com:8443"
 	}
 	key := name
@@ -142,7 +197,7 @@ func (x *hostIndex) find(name, port string, out []*hostEntry) []*hostEntry {
 		}
 	}
 	for _, e := range x.odd {
-		if (e.port == "" || e.port == port) && labelsHold(e.labels, name) {
+		if e.hasPort(port) && labelsHold(e.labels, name) {
 			out = append(out, e)
 		}
 	}
@@ -151,11 +206,15 @@ func (x *hostIndex) find(name, port string, out []*hostEntry) []*hostEntry {
 
 func withPort(es []*hostEntry, port string, out []*hostEntry) []*hostEntry {
 	for _, e := range es {
-		if e.port == "" || e.port == port {
+		if e.hasPort(port) {
 			out = append(out, e)
 		}
 	}
 	return out
+}
+
+func (e *hostEntry) hasPort(port string) bool {
+	return e.port == "" || e.port == port || port == anyPort
 }
 
 func labelsHold(labels []string, name string) bool {

@@ -163,18 +163,11 @@ func (m *matcher) link(all *refusals) {
 // without a port is any port's.
 func (m *matcher) named(host string) bool {
 	name, port := splitHost(host)
-	var buf [4]*hostEntry
-	if len(m.hosts.find(name, port, buf[:0])) > 0 {
-		return true
-	}
 	if port == "" {
-		for _, e := range m.hosts.all {
-			if e.port != "" && len(m.hosts.find(name, e.port, buf[:0])) > 0 {
-				return true
-			}
-		}
+		port = anyPort
 	}
-	return false
+	var buf [4]*hostEntry
+	return len(m.hosts.find(name, port, buf[:0])) > 0
 }
 
 // hostPatterns lists the hosts that rules name, sorted.

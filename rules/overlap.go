@@ -112,8 +112,8 @@ func methodsMeet(a, b []string) bool {
 }
 
 func hostsMeet(a, b string) bool {
-	nameA, portA := splitHost(a)
-	nameB, portB := splitHost(b)
+	nameA, portA := splitPattern(a)
+	nameB, portB := splitPattern(b)
 	if portA != "" && portB != "" && portA != portB {
 		return false
 	}

@@ -78,6 +78,8 @@ func TestHosts(t *testing.T) {
 		"x.y.b.example": false, "x.c.example": true, "x.y.c.example": true, "c.example": false,
 		"mail.eu.d.example": true, "mail.d.example": false, "mail.e.u.d.example": false,
 		"p.example:8443": true, "p.example:443": false, "a.example:99": true,
+		"p.example:08443": true, "p.example:8443x": true, "p.example:-1": true, "p.example:99999": true, "q.example:8443x": false,
+		"x\n.b.example": false, "x%0a.c.example": false, "x%250a.c.example": false, "x y.b.example": false,
 	} {
 		name, port := splitHost(host)
 		if got := len(x.find(name, port, nil)) > 0; got != want {
@@ -86,9 +88,38 @@ func TestHosts(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"[::1]:443": "::1", "[::1]": "::1", "::1": "::1", "BÜCHER.example:1": "xn--bcher-kva.example", "a%2eb": "a.b", "": "",
+		"0:0::1": "::1", "::ffff:1.2.3.4": "1.2.3.4", "fe80::1%25eth0": "fe80::1%eth0", "A_b-1.": "a_b-1",
+		// Names nothing, so that it can neither escape a rule nor be printed.
+		"x%0aFAKE.slack.com": "", "x%250aFAKE.slack.com": "", "x\x1b[31m.slack.com": "", "fe80::1%0a": "", "a:b:c": "",
+		"a%3a443": "", "a/b": "", "a b": "", "*.a": "", "\xff.a": "", "xn--\u2028.a": "", "a%": "", "[": "",
 	} {
 		if got := NormaliseHost(in); got != want {
-			t.Errorf("%s is %q, want %q", in, got, want)
+			t.Errorf("%q is %q, want %q", in, got, want)
+		}
+	}
+	for _, p := range []string{"a.example:0", "a.example:x", "a.example:65536", "a.example:*", "a\n.example", ""} {
+		if _, wrong := x.entry(p); wrong == "" {
+			t.Errorf("%q is taken for a host", p)
+		}
+	}
+}
+
+// A port is a number: other spellings of it do not escape a rule that writes
+// one, and what can be no host is named by nothing.
+func TestNames(t *testing.T) {
+	s := matching(t, strings.Replace(oneRule, "hosts: [chat.example]", "hosts: ['**.chat.example:0443']", 1))
+	for host, want := range map[string]bool{
+		"a.chat.example": true, "a.chat.example:443": true, "a.chat.example:0443": true, "a.chat.example:443 ": true,
+		"a.chat.example:8443": false, "a.chat.other": false, "x%0aFAKE.chat.example": false, "x%250aFAKE.chat.example:443": false, "": false,
+	} {
+		if got := s.Names(host); got != want {
+			t.Errorf("%q is named: %v", host, got)
+		}
+		if !want {
+			continue
+		}
+		if sight := s.Look(call(t, "POST", "https://"+host+"/api/v1/send?action=create")); !sight.Message() {
+			t.Errorf("a message to %q is none", host)
 		}
 	}
 }
