@@ -258,6 +258,17 @@ func TestTunnelledQuery(t *testing.T) {
 	}
 }
 
+func TestOverridden(t *testing.T) {
+	for line, want := range map[string]bool{
+		"X-HTTP-Method-Override: POST": true, "x-http-method: POST": true, "X-METHOD-OVERRIDE: ": true,
+		"X-Method: POST": false, "Accept: */*": false,
+	} {
+		if got := Overridden(call(t, "GET", "https://h.example/", line).Header); got != want {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+}
+
 // One rule that is wrong hides nothing that is wrong in another.
 func TestEveryErrorOfTheMatcher(t *testing.T) {
 	_, err := LoadFS(fstest.MapFS{"q.yaml": {Data: []byte(`version: 1

@@ -86,7 +86,7 @@ func (s *Sighting) consider(l leaf, path string) {
 	}
 	for i := range l.match.query {
 		if !l.match.query[i].queryHolds(s.call.Query) {
-			if !overridden(h) {
+			if !Overridden(h) {
 				return
 			}
 			c.tunnelled = true

@@ -28,7 +28,7 @@ type input struct {
 func (in *input) queryFields() fields {
 	if !in.hasQuery {
 		in.query, in.hasQuery = readForm(in.call.Query), true
-		if overridden(in.call.Header) {
+		if Overridden(in.call.Header) {
 			// A tunnelled query: rest.li reads the form as the query.
 			in.query = append(in.query, in.body.fields...)
 		}
@@ -42,7 +42,9 @@ func overrides() [3]string {
 	return [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
 }
 
-func overridden(h http.Header) bool {
+// Overridden reports whether a request's headers give another method than its
+// own: it may then be a call of any method, whatever its own says.
+func Overridden(h http.Header) bool {
 	for _, name := range overrides() {
 		if len(h[name]) > 0 {
 			return true
