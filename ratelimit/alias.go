@@ -4,7 +4,10 @@ package ratelimit
 // together, and from then on one stands for the other: a new cookie or token
 // opens no new quota.
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // maxHops is more than any chain of aliases; a longer one is a damaged file.
 const maxHops = 1000
@@ -41,6 +44,78 @@ func (g *engine) resolve(identities []string) (string, error) {
 	return identities[0], nil
 }
 
+// strangers are the accounts that aliases stand for besides account; news tells
+// that one of them is new to the ledger or a stranger.
+func (g *engine) strangers(account string, aliases []string) (others []*record, news bool, err error) {
+	for _, alias := range aliases {
+		if alias == "" {
+			continue
+		}
+		name, rec, err := g.canon(alias)
+		if err != nil {
+			return nil, false, err
+		}
+		if name == account {
+			continue
+		}
+		news = true
+		if rec != nil && !slices.Contains(others, rec) {
+			others = append(others, rec)
+		}
+	}
+	return others, news, nil
+}
+
+// together decides a request as if account and the others were one already,
+// and changes nothing: who is refused must not have moved a counter.
+func (g *engine) together(account string, wide *record, others []*record, r *Request, now int64) (Decision, error) {
+	union := wide.clone(account, "")
+	for _, o := range others {
+		union.absorb(o.clone(o.account, ""))
+		union.hold = strongerHold(activeHold(union, now), activeHold(o, now))
+	}
+	shelf := g.shelf
+	g.shelf = unionShelf{shelf, account, others}
+	defer func() { g.shelf = shelf }()
+	dry := *r
+	dry.Dry = true
+	d, _, err := g.attempt(account, union, &dry, now)
+	return d, err
+}
+
+// unionShelf shows an account's keyed records with those of others added to them.
+type unionShelf struct {
+	shelf
+	account string
+	others  []*record
+}
+
+func (u unionShelf) load(account, key string) (*record, error) {
+	rec, err := u.shelf.load(account, key)
+	if err != nil || account != u.account || key == "" {
+		return rec, err
+	}
+	sum := rec.clone(account, key)
+	for _, o := range u.others {
+		other, err := u.shelf.load(o.account, key)
+		if err != nil {
+			return nil, err
+		}
+		if other != nil {
+			sum.absorb(other.clone(o.account, key))
+		}
+	}
+	return sum, nil
+}
+
+// strongerHold is the one that ends later; nil is none.
+func strongerHold(a, b *Hold) *Hold {
+	if a == nil || b != nil && a.Until != 0 && (b.Until == 0 || b.Until > a.Until) {
+		return b
+	}
+	return a
+}
+
 // adopt makes the aliases stand for account, whose record it returns.
 func (g *engine) adopt(account string, wide *record, aliases []string, now int64) (*record, error) {
 	for _, alias := range aliases {
@@ -74,9 +149,7 @@ func (g *engine) adopt(account string, wide *record, aliases []string, now int64
 func (g *engine) mergeAccount(wide, from *record, now int64) error {
 	wide.absorb(from)
 	if h := activeHold(from, now); h != nil {
-		if mine := activeHold(wide, now); mine == nil || h.Until == 0 || mine.Until != 0 && h.Until > mine.Until {
-			wide.hold = h
-		}
+		wide.hold = strongerHold(activeHold(wide, now), h)
 	}
 	g.shelf.touch(wide)
 	keys, err := g.shelf.keys(from.account)

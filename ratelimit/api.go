@@ -82,9 +82,10 @@ type Request struct {
 	// Account is the key of the account that is charged.
 	Account string
 	// Aliases are other identities that this request showed for the same
-	// account. What they had counted is added to Account's counters, and
-	// from then on they stand for Account. Merging happens whether or not
-	// the request is admitted; a dry request merges nothing.
+	// account. Where there is room for it with what they had counted added
+	// to Account's counters, they are added, and from then on the aliases
+	// stand for Account. A request that is not charged, or dry, merges
+	// nothing.
 	Aliases []string
 	Claims  []Claim
 	// Arrived is when the message first asked (ms); every Wait counts from

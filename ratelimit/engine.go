@@ -71,7 +71,15 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 		return Decision{}, err
 	}
 	if !r.Dry {
-		if len(r.Aliases) > 0 {
+		others, news, err := g.strangers(account, r.Aliases)
+		if err != nil {
+			return Decision{}, err
+		}
+		if news {
+			if d, err := g.together(account, wide, others, r, now); err != nil || d.Verdict > Booked {
+				d.Account = account
+				return d, err
+			}
 			if wide, err = g.adopt(account, wide, r.Aliases, now); err != nil {
 				return Decision{}, err
 			}

@@ -4,6 +4,8 @@ package ratelimit
 // an account, and one for each of its keys (a recipient). The records are
 // plain data; what a measure does with its counter is in the measure's file.
 
+import "slices"
+
 // A record is the unit of reading and writing.
 type record struct {
 	account, key string
@@ -63,6 +65,20 @@ func (r *record) ensure(limit string, m Measure, unit string) *counter {
 	}
 	r.counters = append(r.counters, counter{limit: limit, measure: m, unit: unit})
 	return &r.counters[len(r.counters)-1]
+}
+
+// clone is a copy that shares nothing with r; of nil it is an empty record.
+func (r *record) clone(account, key string) *record {
+	c := &record{account: account, key: key}
+	if r == nil {
+		return c
+	}
+	c.hold, c.counters = r.hold, slices.Clone(r.counters)
+	for i := range c.counters {
+		c.counters[i].log = slices.Clone(c.counters[i].log)
+		c.counters[i].slots = slices.Clone(c.counters[i].slots)
+	}
+	return c
 }
 
 // A charge is what one claim took, exactly enough to give it back.
