@@ -137,6 +137,9 @@ func (c *config) validate() error {
 	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
 		return wrong("%sLOG_FORMAT is %q; it is text or json", envPrefix, c.LogFormat)
 	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, strings.ToLower(c.LogLevel)) {
+		return wrong("%sLOG_LEVEL is %q; it is debug, info, warn or error", envPrefix, c.LogLevel)
+	}
 	for _, a := range []struct{ name, value string }{{"listen", c.Listen}, {"admin", c.Admin}} {
 		host, port, err := net.SplitHostPort(a.value)
 		if err != nil {
@@ -222,6 +225,10 @@ func dataDir(vars map[string]string) (string, error) {
 	}
 	return "", hinted(errors.New("there is no home directory to keep data in"), "name one with --data or %sDATA", envPrefix)
 }
+
+// ownHashKey reports whether the hash key is the data directory's own, which
+// is made if there is none. One that is named elsewhere is somebody's.
+func (c *config) ownHashKey() bool { return c.HashKeyFile == filepath.Join(c.Data, "hash.key") }
 
 // makeDataDir makes the data directory, for its owner alone.
 func (c *config) makeDataDir() error {

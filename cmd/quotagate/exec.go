@@ -57,6 +57,16 @@ func (p program) exec(ctx context.Context, c *config, f *flags, user string, arg
 	}
 	stop := func() error { return nil }
 	shared := api != nil
+	if shared {
+		set, err := c.otherRules(api, f)
+		if err != nil {
+			return err
+		}
+		if set != nil {
+			return hinted(fmt.Errorf("the proxy on %s runs with its own rules", api.status.Listen),
+				"leave --rules out to run the program by those, or stop that proxy first")
+		}
+	}
 	if !shared {
 		if api, stop, err = p.ownProxy(ctx, c, f); err != nil {
 			return err

@@ -66,7 +66,7 @@ counted. The running proxy is asked; where none runs, the ledger itself.`,
 	}
 	fl := cmd.Flags()
 	fl.StringArrayVarP(&q.headers, "header", "H", nil, "a header, `'Name: value'`")
-	fl.StringVarP(&q.body, "data", "d", "", "the `BODY`, or @FILE for a file's content, or @- for standard input")
+	fl.StringVarP(&q.body, "body", "d", "", "the `BODY`, or @FILE for a file's content, or @- for standard input")
 	fl.StringVar(&q.as, "as", "", "as if the client gave the proxy this user: `ACCOUNT`")
 	fl.StringVar(&q.at, "at", "", "decide at this `TIME`, or a duration from now")
 	fl.BoolVar(&q.dry, "dry", false, "on an empty ledger, and without looking for a proxy")
@@ -119,6 +119,15 @@ func (p program) explain(ctx context.Context, c *config, f *flags, r *admin.Expl
 		return nil, err
 	}
 	if api != nil {
+		set, err := c.otherRules(api, f)
+		if err != nil {
+			return nil, err
+		}
+		if set != nil {
+			p.warn("a proxy is running with other rules (%s): this decides by %s, with an empty ledger",
+				api.status.Revision, strings.Join(c.Rules, ", "))
+			return c.explainDry(ctx, r)
+		}
 		if !r.At.IsZero() {
 			return nil, usageError{hinted(errors.New("--at cannot be asked of the running proxy, whose ledger is at the present"),
 				"add --dry to decide at that time on an empty ledger")}
@@ -144,7 +153,7 @@ func (p program) explain(ctx context.Context, c *config, f *flags, r *admin.Expl
 
 // explainDry opens nothing but the rules.
 func (c *config) explainDry(ctx context.Context, r *admin.ExplainRequest) (*proxy.Explanation, error) {
-	set, err := loadRules(c.Rules, rules.Options{Hash: newHashKey([]byte("dry")).sum, Shadow: c.Mode == "shadow"})
+	set, err := c.loadForReading()
 	if err != nil {
 		return nil, err
 	}

@@ -22,10 +22,13 @@ const minHashKey = 32
 // under the same key has the same name, and nobody can go back from it.
 type hashKey struct{ pool sync.Pool }
 
-// openHashKey reads the key, or makes one if there is none.
-func openHashKey(file string) (*hashKey, error) {
+// openHashKey reads the key. If there is none in the data directory it makes
+// one; a file that was named must be there, since another key would give every
+// account that is not listed a new name.
+func (c *config) openHashKey() (*hashKey, error) {
+	file := c.HashKeyFile
 	key, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) && c.ownHashKey() {
 		key = []byte(rand.Text() + rand.Text() + "\n")
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			return nil, fmt.Errorf("make the hash key: %w", err)
@@ -38,7 +41,8 @@ func openHashKey(file string) (*hashKey, error) {
 			return nil, fmt.Errorf("make the hash key: %w", err)
 		}
 	} else if err != nil {
-		return nil, hinted(fmt.Errorf("read the hash key: %w", err), "%sHASH_KEY_FILE names its file", envPrefix)
+		return nil, hinted(fmt.Errorf("read the hash key: %w", err),
+			"%sHASH_KEY_FILE names a file of %d bytes or more of any text; without it DATA/hash.key is made and used", envPrefix, minHashKey)
 	}
 	key = bytes.TrimSpace(key)
 	if len(key) < minHashKey {
@@ -66,6 +70,9 @@ func newHashKey(key []byte) *hashKey {
 	key = bytes.Clone(key)
 	return &hashKey{pool: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
+
+// id tells keys apart and gives none away.
+func (k *hashKey) id() string { return k.sum("fingerprint", "") }
 
 // sum is the name of a value of a kind: 64 bits of its HMAC in hex. Two of a
 // million names are the same with a chance of 3 in 100 million.

@@ -148,6 +148,11 @@ func argCount(min, max int) cobra.PositionalArgs {
 	}
 }
 
+// warn says on standard error what is probably not meant.
+func (p program) warn(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "quotagate: warning: "+format+"\n", args...)
+}
+
 // variable is the value of an environment variable, or "".
 func (p program) variable(name string) string {
 	var value string

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +36,14 @@ func (p program) withAccounts(ctx context.Context, f *flags, do func(accounts) e
 		return err
 	}
 	if api != nil {
+		set, err := c.otherRules(api, f)
+		if err != nil {
+			return err
+		}
+		if set != nil {
+			p.warn("a proxy is running with other rules (%s): it goes by those, and not by %s",
+				api.status.Revision, strings.Join(c.Rules, ", "))
+		}
 		return do(api)
 	}
 	s, err := c.standstill(p.logger(c))
@@ -151,11 +157,15 @@ func (a ledgerAccounts) setHold(ctx context.Context, name string, h *ratelimit.H
 		return hinted(errors.New("no proxy runs, and a store in memory keeps nothing"), "start the proxy first: `quotagate run`")
 	}
 	ledger := a.ledger
-	if _, err := os.Stat(filepath.Join(a.c.Data, ledgerFile)); errors.Is(err, os.ErrNotExist) {
+	if !a.c.ledgerExists() {
 		if err := a.c.makeDataDir(); err != nil {
 			return err
 		}
-		made, err := openLedger(a.c, a.p.logger(a.c), nil)
+		key, err := a.c.openHashKey()
+		if err != nil {
+			return err
+		}
+		made, err := openLedger(a.c, key, a.p.logger(a.c))
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (p program) serve(ctx context.Context, c *config) error {
 func (p program) logger(c *config) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		level = slog.LevelInfo
+		level = slog.LevelInfo // the demo's own; others are checked
 	}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: level}))

@@ -21,13 +21,14 @@ import (
 func sends(ts *testscript.TestScript, _ bool, args []string) {
 	count, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	c := &config{Data: ts.Getenv("QUOTAGATE_DATA"), Store: "embedded"}
+	data := ts.Getenv("QUOTAGATE_DATA")
+	c := &config{Data: data, Store: "embedded", HashKeyFile: filepath.Join(data, "hash.key")}
 	ts.Check(c.makeDataDir())
-	hash, err := openHashKey(filepath.Join(c.Data, "hash.key"))
+	hash, err := c.openHashKey()
 	ts.Check(err)
 	set, err := loadRules([]string{ts.MkAbs("quotagate.yaml")}, rules.Options{Hash: hash.sum})
 	ts.Check(err)
-	ledger, err := openLedger(c, slog.New(slog.DiscardHandler), nil)
+	ledger, err := openLedger(c, hash, slog.New(slog.DiscardHandler))
 	ts.Check(err)
 	defer ledger.Close()
 	decided, err := openDecisionLog(c.Data)

@@ -63,7 +63,7 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 	if err := c.makeDataDir(); err != nil {
 		return nil, err
 	}
-	hash, err := openHashKey(c.HashKeyFile)
+	hash, err := c.openHashKey()
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 	if err := s.writeBundle(); err != nil {
 		return nil, err
 	}
-	if s.ledger, err = openLedger(c, s.log, nil); err != nil {
+	if s.ledger, err = openLedger(c, hash, s.log); err != nil {
 		return nil, err
 	}
 	if s.decided, err = openDecisionLog(c.Data); err != nil {
@@ -196,23 +196,6 @@ func upstreamRoots(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// openLedger opens the store that c names.
-func openLedger(c *config, log *slog.Logger, now func() time.Time) (ratelimit.Store, error) {
-	o := ratelimit.Options{Log: log, Now: now}
-	if c.Store == "memory" {
-		return ratelimit.NewMemory(o), nil
-	}
-	store, err := ratelimit.OpenEmbedded(filepath.Join(c.Data, ledgerFile), o)
-	switch {
-	case errors.Is(err, ratelimit.ErrLocked):
-		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, ratelimit.ErrLocked),
-			"send through the one that runs, or stop it first: two ledgers would count the same account twice over")
-	case err != nil:
-		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data")
-	}
-	return store, nil
-}
-
 // systemRoots is where the system's roots may lie: first where the environment
 // says.
 func (p program) systemRoots() []string {
@@ -221,8 +204,6 @@ func (p program) systemRoots() []string {
 	}
 	return certs.SystemRoots()
 }
-
-const ledgerFile = "ledger.db"
 
 // bundleFile is the system's roots and the CA, for clients that can be given
 // one file only.
