@@ -64,7 +64,10 @@ func readBody(h http.Header, b []byte) (content, error) {
 		}
 		if kind == "application/x-www-form-urlencoded" && bytes.IndexByte(b, '=') >= 0 {
 			// A server that believes the type reads fields out of it.
-			c.fields, c.hasForm = readForm(string(b)), true
+			if c.fields, err = readForm(string(b)); err != nil {
+				return content{}, err
+			}
+			c.hasForm = true
 		}
 		return c, nil
 	case bytes.HasPrefix(trimmed, []byte("--")):
@@ -74,7 +77,8 @@ func readBody(h http.Header, b []byte) (content, error) {
 	}
 	switch {
 	case kind == "application/x-www-form-urlencoded", looksLikeForm(b):
-		return content{fields: readForm(string(b)), hasForm: true}, nil
+		f, err := readForm(string(b))
+		return content{fields: f, hasForm: true}, err
 	case strings.HasPrefix(kind, "multipart/"):
 		return content{}, unreadable("it is called multipart and has no boundary")
 	case isJSONType(kind):
@@ -100,56 +104,4 @@ func looksLikeForm(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// fields are the named values of a form or a query, in order.
-type fields []pair
-
-type pair struct{ name, value string }
-
-func (f fields) all(name string) []string {
-	var out []string
-	for i := range f {
-		if f[i].name == name {
-			out = append(out, f[i].value)
-		}
-	}
-	return out
-}
-
-// readForm splits name=value pairs. A percent sign that begins no escape
-// stands for itself, as servers read it.
-func readForm(s string) fields {
-	s = strings.TrimRight(s, "\r\n")
-	if s == "" {
-		return nil
-	}
-	out := make(fields, 0, strings.Count(s, "&")+1)
-	for part := range strings.SplitSeq(s, "&") {
-		if part == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(part, "=")
-		out = append(out, pair{unescapeForm(name), unescapeForm(value)})
-	}
-	return out
-}
-
-func unescapeForm(s string) string {
-	if !strings.ContainsAny(s, "%+") {
-		return s
-	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '+':
-			out = append(out, ' ')
-		case s[i] == '%' && i+2 < len(s) && unhex(s[i+1]) >= 0 && unhex(s[i+2]) >= 0:
-			out = append(out, byte(unhex(s[i+1])<<4|unhex(s[i+2])))
-			i += 2
-		default:
-			out = append(out, s[i])
-		}
-	}
-	return string(out)
 }

@@ -42,12 +42,15 @@ func readMultipart(b []byte, boundary string) (content, error) {
 		case len(disposition) > 1, name == "" && strings.Contains(strings.Join(disposition, ""), "name"):
 			return content{}, unreadable("a part has more than one name, or one that cannot be read")
 		case name != "":
-			c.fields = append(c.fields, pair{name, string(value)})
+			c.fields = append(c.fields, field{name: name, value: string(value)})
 			continue
 		}
 		switch kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")); {
 		case kind == "application/x-www-form-urlencoded":
-			c.fields = append(c.fields, readForm(string(value))...)
+			f, err := readForm(string(value))
+			if c.fields = append(c.fields, f...); err != nil || len(c.fields) > mostFields {
+				return content{}, errFields
+			}
 		case isJSONType(kind):
 			if c.hasJSON {
 				return content{}, unreadable("it has two JSON parts")

@@ -153,28 +153,48 @@ func (c *check) asked() string {
 	return c.name + " = " + strings.Join(list, " or ")
 }
 
-// queryHolds checks a raw query without decoding what it need not: a value
-// counts whole, and up to a semicolon, where some servers end it.
-func (c *check) queryHolds(raw string) bool {
-	var values []string
-	for part := range strings.SplitSeq(raw, "&") {
-		for i := 0; ; i++ {
-			name, value, _ := strings.Cut(part, "=")
-			if name == c.name || unescapeForm(name) == c.name {
-				values = append(values, unescapeForm(value))
-			}
-			_, after, ok := strings.Cut(part, ";")
-			if !ok {
-				break
-			}
-			if i == 0 {
-				before, _, _ := strings.Cut(value, ";")
-				if name == c.name {
-					values = append(values, unescapeForm(before))
-				}
-			}
-			part = after
+// tally is how the fields of one name answer a check.
+type tally struct{ wanted, whole, split bool }
+
+func (c *check) count(t *tally, value string, in splitting) {
+	t.whole = t.whole || in != atSemicolons
+	t.split = t.split || in != atAmpersands
+	for i := range c.want {
+		t.wanted = t.wanted || c.want[i].holds(value)
+	}
+}
+
+// holdsFor reports whether the check holds in one of the readings.
+func (c *check) holdsFor(t tally) bool {
+	switch {
+	case c.present == nil:
+		return t.wanted
+	case *c.present:
+		return t.whole || t.split
+	}
+	return !t.whole || !t.split
+}
+
+// holdsFields is holds for a form or a query.
+func (c *check) holdsFields(f fields) bool {
+	var t tally
+	for i := range f {
+		if f[i].name == c.name {
+			c.count(&t, f[i].value, f[i].in)
 		}
 	}
-	return c.holds(values)
+	return c.holdsFor(t)
+}
+
+// queryHolds is holdsFields for a raw query, of which it decodes no more than
+// it needs.
+func (c *check) queryHolds(raw string) bool {
+	var t tally
+	eachField(raw, func(name, value string, in splitting) bool {
+		if name == c.name || unescapeForm(name) == c.name {
+			c.count(&t, unescapeForm(value), in)
+		}
+		return true
+	})
+	return c.holdsFor(t)
 }

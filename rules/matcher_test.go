@@ -144,6 +144,11 @@ func TestBodies(t *testing.T) {
 		{name: "empty", body: "", want: ""},
 		{name: "another shape", body: `[1]`, want: ""},
 
+		{name: "after a semicolon", headers: form, body: "text=x;to=bob", want: "bob"},
+		{name: "up to a semicolon", headers: form, body: "to=bob;text=x", want: "bob;text=x bob"},
+		{name: "more fields than anybody has", headers: form, body: strings.Repeat("a&", mostFields+1), want: "!it has more fields than can be looked at"},
+		{name: "more fields by semicolons", headers: form, body: strings.Repeat(";a", mostFields), want: "!it has more fields than can be looked at"},
+
 		{name: "a name twice", body: `{"to":["bob"],"to":["eve"]}`, want: "!a JSON object has a name twice"},
 		{name: "a name twice by escape", body: `{"to":["bob"],"t\u006f":["eve"]}`, want: "!a JSON object has a name twice"},
 		{name: "a name twice, deep", body: `{"a":{"b":1,"b":2},"to":["bob"]}`, want: "!a JSON object has a name twice"},
@@ -255,6 +260,38 @@ func TestTunnelledQuery(t *testing.T) {
 		if err != nil || (got != nil) != c.want {
 			t.Errorf("%s: %v %v, want %v", name, got, err, c.want)
 		}
+	}
+}
+
+// A server may end a value at a semicolon or not: a form or a query that is
+// the message either way is one.
+func TestSemicolons(t *testing.T) {
+	s := matching(t, `
+version: 1
+messages:
+  - {name: chat.form, match: {host: chat.example, path: /form, form: {to: bob, draft: false}}, account: {const: all}}
+  - {name: chat.query, match: {host: chat.example, path: /query, query: {to: bob, draft: false}}, account: {const: all}}
+  - {name: chat.when, match: {host: chat.example, path: /when, when: 'form.to == "bob" && not ("draft" in form)'}, account: {const: all}}
+`)
+	for text, want := range map[string]bool{
+		"to=bob": true, "to=bob;x": true, "x;to=bob": true, "x=1;t%6f=b%6fb;y=2": true, "a=b&;;to=bob;": true,
+		"to=bob&x=;draft=1": true, "draft=;&to=bob": false, "to=bob&draft=1": false, "x;to=eve": false, "": false, ";&=": false,
+	} {
+		for _, path := range []string{"/form", "/when"} {
+			sight := s.Look(call(t, "POST", "https://chat.example"+path, "Content-Type: application/x-www-form-urlencoded"))
+			got, err := sight.Read([]byte(text))
+			if err != nil || (got != nil) != want {
+				t.Errorf("%s %q: %v %v, want %v", path, text, got != nil, err, want)
+			}
+		}
+		if sight := s.Look(call(t, "POST", "https://chat.example/query?"+text)); sight.Message() != want {
+			t.Errorf("query %q: %v, want %v", text, !want, want)
+		}
+	}
+	sight := s.Look(call(t, "POST", "https://chat.example/query?to=bob"+strings.Repeat("&a", mostFields)))
+	var bad *UnreadableError
+	if _, err := sight.Read(nil); !errors.As(err, &bad) {
+		t.Errorf("a query of too many fields: %v", err)
 	}
 }
 

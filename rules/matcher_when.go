@@ -61,9 +61,18 @@ func (optional) Visit(node *ast.Node) {
 	}
 }
 
-// holds runs the expression. One that fails on a value that it did not expect
-// holds: what could be a send is one.
+// holds runs the expression, once for each way to read the fields. One that
+// fails on a value that it did not expect holds: what could be a send is one.
 func (w *whenProgram) holds(in *input) bool {
+	return w.holdsIn(in, atAmpersands) || w.splits(in) && w.holdsIn(in, atSemicolons)
+}
+
+func (w *whenProgram) splits(in *input) bool {
+	return slices.Contains(w.reads, "query") && in.queryFields().split() ||
+		slices.Contains(w.reads, "form") && in.body.fields.split()
+}
+
+func (w *whenProgram) holdsIn(in *input, how splitting) bool {
 	env := whenEnv{Method: in.call.Method, Path: in.path, JSON: in.body.json}
 	for _, name := range w.reads {
 		switch name {
@@ -75,9 +84,9 @@ func (w *whenProgram) holds(in *input) bool {
 				env.Capture[name] = in.pattern.capture(in.path, name)
 			}
 		case "query":
-			env.Query = firsts(in.queryFields())
+			env.Query = in.queryFields().firsts(how)
 		case "form":
-			env.Form = firsts(in.body.fields)
+			env.Form = in.body.fields.firsts(how)
 		case "header":
 			env.Header = make(map[string]string, len(in.call.Header))
 			for name, list := range in.call.Header {
@@ -90,12 +99,4 @@ func (w *whenProgram) holds(in *input) bool {
 	out, err := expr.Run(w.program, env)
 	yes, _ := out.(bool)
 	return err != nil || yes
-}
-
-func firsts(f fields) map[string]string {
-	m := make(map[string]string, len(f))
-	for i := len(f) - 1; i >= 0; i-- {
-		m[f[i].name] = f[i].value
-	}
-	return m
 }

@@ -123,6 +123,9 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 	if len(s.candidates) == 0 {
 		return nil, nil
 	}
+	if tooLong(s.call.Query) {
+		return nil, errFields
+	}
 	var read content
 	if s.NeedsBody() {
 		var err error
@@ -166,13 +169,13 @@ func (c *candidate) holds(in *input) bool {
 	m := c.match
 	if c.tunnelled {
 		for i := range m.query {
-			if k := &m.query[i]; !k.holds(in.queryFields().all(k.name)) {
+			if k := &m.query[i]; !k.holdsFields(in.queryFields()) {
 				return false
 			}
 		}
 	}
 	for i := range m.form {
-		if k := &m.form[i]; !k.holds(in.body.fields.all(k.name)) {
+		if k := &m.form[i]; !k.holdsFields(in.body.fields) {
 			return false
 		}
 	}

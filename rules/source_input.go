@@ -27,7 +27,8 @@ type input struct {
 
 func (in *input) queryFields() fields {
 	if !in.hasQuery {
-		in.query, in.hasQuery = readForm(in.call.Query), true
+		in.query, _ = readForm(in.call.Query) // Read has counted its fields
+		in.hasQuery = true
 		if Overridden(in.call.Header) {
 			// A tunnelled query: rest.li reads the form as the query.
 			in.query = append(in.query, in.body.fields...)

@@ -105,7 +105,7 @@ func (c *matchRule) trace(call *Call, read *content, readErr error) TraceStep {
 		return fail("body", readErr.Error()+": refused, because it could be a message")
 	}
 	for i := range c.form {
-		if t.near++; !c.form[i].holds(read.fields.all(c.form[i].name)) {
+		if t.near++; !c.form[i].holdsFields(read.fields) {
 			return fail("form", c.form[i].asked())
 		}
 	}
