@@ -66,3 +66,10 @@ func withBody(req *http.Request, body []byte) *http.Request {
 	out.GetBody = nil
 	return out
 }
+
+// closeBody closes what will not be sent, as a RoundTripper must.
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close() // nothing more is wanted of it
+	}
+}

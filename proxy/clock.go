@@ -8,9 +8,9 @@ import (
 // A Clock tells the time and waits for it. Rule tests bring one that jumps.
 type Clock interface {
 	Now() time.Time
-	// Wait returns nil once the clock shows t or later, or the context's
-	// cause if that ends first.
-	Wait(ctx context.Context, t time.Time) error
+	// Wait returns nil once the clock shows t or later; the context's cause if
+	// that ends first, and ErrDraining if stop closes first (nil never does).
+	Wait(ctx context.Context, t time.Time, stop <-chan struct{}) error
 }
 
 // WallClock is the machine's clock.
@@ -20,17 +20,15 @@ type WallClock struct{}
 func (WallClock) Now() time.Time { return time.Now() }
 
 // Wait sleeps on a timer until t.
-func (WallClock) Wait(ctx context.Context, t time.Time) error {
-	d := time.Until(t)
-	if d <= 0 {
-		return context.Cause(ctx)
-	}
-	timer := time.NewTimer(d)
+func (WallClock) Wait(ctx context.Context, t time.Time, stop <-chan struct{}) error {
+	timer := time.NewTimer(max(time.Until(t), 0))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-stop:
+		return ErrDraining
 	}
 }

@@ -27,8 +27,8 @@ const defaultMaxHeld = 10000
 // comes back only where it is certain that nothing was sent.
 //
 // RoundTrip answers a refusal as a response, not as an error. It returns an
-// error only if the client's context ended or Next failed, and an error of
-// Next's is wrapped, never hidden.
+// error only if the request could not be read, its client left, or Next failed;
+// an error of Next's is wrapped, never hidden.
 type Enforcer struct {
 	// Rules returns the set in force. It is asked once per request, and once
 	// more when a held one is due.
@@ -41,6 +41,9 @@ type Enforcer struct {
 	// Record, if set, is called with every decision before RoundTrip returns
 	// the response, and when a hold begins. It must not keep the record.
 	Record func(*Record)
+	// Unmatched, if set, is called for every call that is no message the
+	// rules know, on services whose rules say `unmatched: report`.
+	Unmatched func(service string)
 	// Clock is what holds wait on; nil means the machine's.
 	Clock Clock
 	// MaxBody is the most bytes of a body that are read to find a message
@@ -82,43 +85,82 @@ func (e *Enforcer) draining() bool {
 
 // RoundTrip governs one request.
 func (e *Enforcer) RoundTrip(req *http.Request) (*http.Response, error) {
+	r, err := e.read(req)
+	switch {
+	case err != nil:
+		closeBody(req)
+		return nil, err
+	case r.barrier != nil:
+		return r.bar(*r.barrier)
+	case r.transit == nil:
+		if r.unknown && e.Unmatched != nil {
+			e.Unmatched(r.service)
+		}
+		return e.pass(r.req, r.client)
+	}
+	return r.transit.run()
+}
+
+// A reading is what a request turned out to be: a transit if it sends
+// something, a barrier if that cannot be told for certain, else nothing.
+type reading struct {
+	e       *Enforcer
+	set     *rules.Set
+	client  *Client
+	service string
+	// req is the request to pass on: its body, if it was read, is back.
+	req     *http.Request
+	barrier *barrier
+	transit *transit
+	// unknown: a call that may change something, on a service whose unknown
+	// calls are to be reported.
+	unknown bool
+}
+
+// read finds out what a request sends. The error is the client's.
+func (e *Enforcer) read(req *http.Request) (reading, error) {
 	if req.URL.Opaque != "" { // it is sent as it stands, and has no path to match
-		return nil, requestError{errOpaque}
+		return reading{}, requestError{errOpaque}
 	}
 	set := e.Rules()
 	client := clientOf(req.Context())
 	call := callOf(req, client)
 	sight := set.Look(&call)
-	if !sight.Message() && !barred(&sight, req) {
-		return e.pass(req, client)
-	}
-	t := &transit{e: e, req: req, client: client, set: set, now: e.clock().Now()}
-	t.id = newID(t.now)
+	r := reading{e: e, set: set, client: client, service: sight.Service(), req: req}
 	if !sight.Message() {
-		return t.bar(req, sight.Service(), unmatched)
+		r.nothing(&sight)
+		return r, nil
 	}
-
 	// The body is read to its end before anything waits: net/http notices
 	// that a client has left only once its request was read.
 	body, err := readBody(req, e.maxBody())
 	switch {
 	case errors.Is(err, errTooLarge):
-		return t.bar(withRest(req, body), sight.Service(), tooLarge)
+		r.req, r.barrier = withRest(req, body), &tooLarge
+		return r, nil
 	case err != nil:
-		return nil, requestError{err}
+		return reading{}, requestError{err}
 	}
-	t.body = body
 	sending, err := sight.Read(body)
 	switch {
 	case err != nil:
-		return t.bar(withBody(req, body), sight.Service(), barrier{http.StatusForbidden, refusalName(err), err.Error()})
-	case sending == nil && barred(&sight, req):
-		return t.bar(withBody(req, body), sight.Service(), unmatched)
+		r.req, r.barrier = withBody(req, body), unread(err)
 	case sending == nil:
-		return e.pass(withBody(req, body), client)
+		r.req = withBody(req, body)
+		r.nothing(&sight)
+	default:
+		now := e.clock().Now()
+		r.transit = &transit{e: e, req: req, client: client, set: set, id: newID(now), now: now, body: body, sending: sending}
 	}
-	t.sending = sending
-	return t.run()
+	return r, nil
+}
+
+// nothing notes what becomes of a call that is no message.
+func (r *reading) nothing(s *rules.Sighting) {
+	if barred(s, r.req) {
+		r.barrier = &unmatched
+	}
+	r.unknown = s.Unmatched() == "report" && changes(r.req)
 }
 
 // barred reports calls that a service's rules refuse although they are no
@@ -127,8 +169,12 @@ func barred(s *rules.Sighting, req *http.Request) bool {
 	if upgradeType(req.Header) != "" && s.WebSockets() == "reject" {
 		return true
 	}
-	return s.Unmatched() == "reject" && !safe(req.Method)
+	return s.Unmatched() == "reject" && changes(req)
 }
+
+// changes reports whether a request may change something on the service: its
+// method does, or a header says that another one is meant.
+func changes(req *http.Request) bool { return !safe(req.Method) || rules.Overridden(req.Header) }
 
 // safe methods change nothing (RFC 9110, 9.2.1).
 func safe(method string) bool {
@@ -153,11 +199,10 @@ func callOf(req *http.Request, client *Client) rules.Call {
 	}
 }
 
-// An unreadError says that the rules could not tell what a request sends.
-type unreadError struct{ err error }
+// A barredError ends a transit at a barrier.
+type barredError struct{ *barrier }
 
-func (e unreadError) Error() string { return e.err.Error() }
-func (e unreadError) Unwrap() error { return e.err }
+func (e barredError) Error() string { return e.reason }
 
 var errOpaque = errors.New("its URL is opaque: it has no path")
 

@@ -14,8 +14,8 @@ import (
 	"quotagate/ratelimit"
 )
 
-// errDraining ends holds when the proxy stops.
-var errDraining = errors.New("quotagate is stopping")
+// ErrDraining ends holds when the proxy stops.
+var ErrDraining = errors.New("quotagate is stopping")
 
 // errBadStatus stands for an answer with a status that HTTP does not have.
 var errBadStatus = errors.New("the service answered with a status that is none")
@@ -71,7 +71,7 @@ func failureOf(err error) failure {
 		return failure{http.StatusForbidden, "port", "this port must not be reached through the proxy"}
 	case errors.As(err, &request):
 		return failure{http.StatusBadRequest, "request", "the request's body could not be read; nothing was sent"}
-	case errors.Is(err, errDraining):
+	case errors.Is(err, ErrDraining):
 		return failure{http.StatusServiceUnavailable, "draining", "the proxy is stopping; nothing was sent"}
 	case errors.Is(err, errTooManyHeld):
 		return failure{http.StatusServiceUnavailable, "busy", "too many requests wait already; nothing was sent"}

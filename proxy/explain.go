@@ -48,68 +48,47 @@ type LimitUse struct {
 	Measure string    `json:"measure,omitempty"`
 }
 
-// Explain says what RoundTrip would do with req at the ledger's present state.
-// The same rules, claims and decision are used; the ledger is asked dry.
+// Explain says what RoundTrip would do with req, were it made at the time at.
+// It reads the request and asks the ledger as RoundTrip does, but dry.
 func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time) (*Explanation, error) {
-	set := e.Rules()
-	client := clientOf(ctx)
-	call := callOf(req, client)
-	x := &Explanation{Decision: "pass", Revision: set.Revision()}
-	body, err := readBody(req, e.maxBody())
-	if err != nil && !errors.Is(err, errTooLarge) {
+	r, err := e.read(req.WithContext(ctx))
+	if err != nil {
 		return nil, err
 	}
-	x.Trace = set.Trace(&call, body)
-	sight := set.Look(&call)
-	x.Service = sight.Service()
-	if !sight.Message() {
-		x.Reason = "no rule takes this for a message"
-		if x.Service == "" {
-			x.Reason = "no rule names this host: it is tunnelled untouched"
+	x := &Explanation{Decision: "pass", Revision: r.set.Revision(), Service: r.service}
+	call := callOf(req, r.client)
+	if t := r.transit; t != nil {
+		x.Trace = r.set.Trace(&call, t.body)
+		t.dry, t.now = true, at
+		err := t.reserve(ctx, false)
+		var bar barredError
+		switch {
+		case errors.As(err, &bar):
+			r.barrier = bar.barrier
+		case err != nil:
+			return nil, err
+		default:
+			t.explain(x)
+			return x, nil
 		}
-		return x, nil
+	} else {
+		body, err := readBody(r.req, e.maxBody())
+		if err != nil && !errors.Is(err, errTooLarge) {
+			return nil, err
+		}
+		x.Trace = r.set.Trace(&call, body)
 	}
-	if err != nil {
-		x.Decision, x.Limit, x.Reason = DecisionReject, "unreadable", err.Error()
-		return x, nil
-	}
-	sending, err := sight.Read(body)
 	switch {
-	case err != nil:
-		x.Decision, x.Limit, x.Reason = DecisionReject, refusalName(err), err.Error()
-		return x, nil
-	case sending == nil:
-		x.Reason = "the body is of no message"
-		return x, nil
+	case r.barrier != nil && r.set.Mode() == "shadow":
+		x.Decision, x.Reason = DecisionForward, "shadow mode: it would be refused: "+r.barrier.reason
+	case r.barrier != nil:
+		x.Decision, x.Limit, x.Reason = DecisionReject, r.barrier.name, r.barrier.reason
+	case r.service == "":
+		x.Reason = "no rule names this host: it is tunnelled untouched"
+	default:
+		x.Reason = "no rule takes this for a message"
 	}
-	t := &transit{e: e, req: req, client: client, set: set, sending: sending, now: at, id: "explained"}
-	err = t.ask(ctx)
-	var unread unreadError
-	if errors.As(err, &unread) {
-		x.Decision, x.Limit, x.Reason = DecisionReject, refusalName(unread.err), unread.Error()
-		return x, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	t.explain(x)
 	return x, nil
-}
-
-// ask is reserve without taking anything.
-func (t *transit) ask(ctx context.Context) error {
-	if err := t.who(ctx); err != nil {
-		return err
-	}
-	t.claims = t.set.Claims(t.sending, t.account, t.now)
-	d, err := t.e.Ledger.Reserve(ctx, ratelimit.Request{
-		ID: t.id, Account: t.account, Claims: t.claims, Dry: true,
-	})
-	if err != nil {
-		return storeError{err}
-	}
-	t.decision = d
-	return nil
 }
 
 func (t *transit) explain(x *Explanation) {

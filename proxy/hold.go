@@ -20,20 +20,7 @@ func (t *transit) hold(ctx context.Context) error {
 		t.record(DecisionHold, 0, "")
 	}
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if t.e.Draining != nil {
-		stop := make(chan struct{})
-		defer close(stop)
-		go func() {
-			select {
-			case <-t.e.Draining:
-				cancel(errDraining)
-			case <-stop:
-			}
-		}()
-	}
-	if err := t.e.clock().Wait(ctx, time.UnixMilli(t.decision.At)); err != nil {
+	if err := t.e.clock().Wait(ctx, time.UnixMilli(t.decision.At), t.e.Draining); err != nil {
 		return err
 	}
 	if t.client.conn != nil && gone(t.client.conn) {

@@ -54,9 +54,20 @@ var (
 	tooLarge  = barrier{http.StatusRequestEntityTooLarge, "unreadable", "the request could be a message, and its body is larger than what is inspected"}
 )
 
+// unread is the barrier for what the rules could not read.
+func unread(err error) *barrier {
+	return &barrier{http.StatusForbidden, refusalName(err), err.Error()}
+}
+
 // bar refuses a request that could be a message and could not be read for
 // certain, or that names no account; in shadow mode it passes, and the record
 // says what would have been. Nothing is asked of the ledger.
+func (r *reading) bar(b barrier) (*http.Response, error) {
+	now := r.e.clock().Now()
+	t := &transit{e: r.e, req: r.req, client: r.client, set: r.set, id: newID(now), now: now}
+	return t.bar(r.req, r.service, b)
+}
+
 func (t *transit) bar(req *http.Request, service string, b barrier) (*http.Response, error) {
 	t.sending = nil
 	r := t.newRecord(DecisionReject)
@@ -66,6 +77,7 @@ func (t *transit) bar(req *http.Request, service string, b barrier) (*http.Respo
 		t.emit(r)
 		return t.e.pass(req, t.client)
 	}
+	closeBody(req)
 	a := problem(b.status, "quotagate: "+b.reason, map[string]any{"limit": b.name, "id": t.id})
 	a.Header.Set("Retry-After", retryAfter(t.now, time.Time{}))
 	a.Header[headerDecision] = []string{DecisionReject}

@@ -26,6 +26,7 @@ type transit struct {
 	decision ratelimit.Decision
 	reserved bool // the ledger holds a reservation under id
 	held     time.Duration
+	dry      bool // only asks: nothing is taken
 }
 
 // run asks the ledger, waits if it must, and sends or refuses.
@@ -33,7 +34,7 @@ func (t *transit) run() (*http.Response, error) {
 	ctx := t.req.Context()
 	var err error
 	if t.e.draining() {
-		err = errDraining
+		err = ErrDraining
 	} else {
 		err = t.reserve(ctx, false)
 	}
@@ -64,9 +65,9 @@ func (t *transit) undecided(ctx context.Context, err error) (*http.Response, err
 		t.record(DecisionError, http.StatusServiceUnavailable, "the ledger did not answer: "+store.err.Error())
 		return failed(t.req, err, t.id), nil
 	}
-	var unread unreadError
+	var unread barredError
 	if errors.As(err, &unread) {
-		return t.bar(withBody(t.req, t.body), t.sending.Service, barrier{http.StatusForbidden, refusalName(unread.err), unread.Error()})
+		return t.bar(withBody(t.req, t.body), t.sending.Service, *unread.barrier)
 	}
 	if ctx.Err() != nil || errors.Is(err, errClientGone) {
 		t.record(DecisionCancel, 0, "the client left before the message was sent")
@@ -81,8 +82,12 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 	if err := t.who(ctx); err != nil {
 		return err
 	}
-	t.claims = t.set.Claims(t.sending, t.account, t.e.clock().Now())
-	if len(t.claims) == 0 && len(t.sending.Identities) == 0 {
+	now := t.e.clock().Now()
+	if t.dry {
+		now = t.now
+	}
+	t.claims = t.set.Claims(t.sending, t.account, now)
+	if t.account == "" { // all of nobody, and the rules let it be
 		t.decision = ratelimit.Decision{Verdict: ratelimit.Go, Now: t.now.UnixMilli(), Account: t.account, Fits: -1}
 		return nil
 	}
@@ -93,6 +98,7 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 		Claims:  t.claims,
 		Arrived: t.now.UnixMilli(),
 		Replace: replace,
+		Dry:     t.dry,
 	})
 	if err != nil {
 		return storeError{err}
@@ -115,7 +121,7 @@ func (t *transit) who(ctx context.Context) error {
 			continue
 		}
 		if t.account != "" {
-			return unreadError{rules.ErrAmbiguous}
+			return barredError{unread(rules.ErrAmbiguous)}
 		}
 		t.account = name
 	}
@@ -161,15 +167,19 @@ func (t *transit) again(ctx context.Context) error {
 // room in their limits in place of what it had booked.
 func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error {
 	call := callOf(t.req, t.client)
+	sight := set.Look(&call)
 	var sending *rules.Sending
-	if sight := set.Look(&call); sight.Message() {
+	if sight.Message() {
 		var err error
 		if sending, err = sight.Read(t.body); err != nil {
-			return unreadError{err}
+			return barredError{unread(err)}
 		}
 	}
 	t.set = set
 	if sending == nil { // the new rules know no message here
+		if barred(&sight, t.req) {
+			return barredError{&unmatched}
+		}
 		t.giveBack()
 		t.claims = nil
 		t.decision = ratelimit.Decision{Verdict: ratelimit.Go, Now: t.now.UnixMilli(), Account: t.account, Fits: -1}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,27 +35,30 @@ const (
 
 // A service is a running proxy: the packages, put together.
 type service struct {
-	cfg      *config
-	log      *slog.Logger
-	set      atomic.Pointer[rules.Set]
-	options  rules.Options
-	ca       *certs.Authority
-	ledger   ratelimit.Store
-	enforcer *proxy.Enforcer
-	server   *proxy.Server
-	decided  *decisionLog
-	recent   *admin.Recent
-	draining chan struct{}
-	drain    sync.Once
-	front    net.Listener
-	back     net.Listener // admin
-	started  time.Time
+	cfg       *config
+	log       *slog.Logger
+	stderr    io.Writer // where log writes to
+	set       atomic.Pointer[rules.Set]
+	broken    atomic.Pointer[error] // why the files do not load now
+	options   rules.Options
+	ca        *certs.Authority
+	ledger    ratelimit.Store
+	enforcer  *proxy.Enforcer
+	server    *proxy.Server
+	decided   *decisionLog
+	recent    *admin.Recent
+	unmatched *unmatchedCalls
+	draining  chan struct{}
+	drain     sync.Once
+	front     net.Listener
+	back      net.Listener // admin
+	started   time.Time
 }
 
 // open builds a service up to its listening sockets. What it opened before an
 // error is closed again.
 func (p program) open(c *config, version string) (_ *service, err error) {
-	s := &service{cfg: c, log: p.logger(c), recent: &admin.Recent{}, draining: make(chan struct{}), started: time.Now()}
+	s := &service{cfg: c, log: p.logger(c), stderr: p.stderr, recent: &admin.Recent{}, draining: make(chan struct{}), started: time.Now()}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -116,11 +120,12 @@ func (s *service) build(version string) error {
 		authenticate = users.check
 	}
 	s.enforcer = &proxy.Enforcer{
-		Rules:    s.rules,
-		Ledger:   s.ledger,
-		Next:     transport(dialer, roots),
-		Record:   s.record,
-		Draining: s.draining,
+		Rules:     s.rules,
+		Ledger:    s.ledger,
+		Next:      transport(dialer, roots),
+		Record:    s.record,
+		Unmatched: s.unmatched.add,
+		Draining:  s.draining,
 	}
 	s.server = proxy.New(proxy.Config{
 		Rules:        s.rules,
@@ -301,10 +306,15 @@ func (s *service) stopHolding() { s.drain.Do(func() { close(s.draining) }) }
 func (s *service) watchRules(ctx context.Context) error {
 	return rules.Watch(ctx, s.cfg.Rules, s.options, func(set *rules.Set, err error) {
 		if err != nil {
-			s.log.Error("the rules files do not load; the old rules stay in force", "error", err.Error())
+			s.broken.Store(&err)
+			s.sayBroken(err)
 			return
 		}
+		again := s.broken.Swap(nil) != nil
 		if set.Revision() == s.rules().Revision() {
+			if again {
+				s.log.Info("the rules load again", "rules_rev", set.Revision())
+			}
 			return
 		}
 		s.set.Store(set)
@@ -313,13 +323,34 @@ func (s *service) watchRules(ctx context.Context) error {
 	})
 }
 
+// sayBroken logs why rules do not load. A person reads it as lines, with its
+// carets below what they point at.
+func (s *service) sayBroken(err error) {
+	const what = "the rules files do not load; the old rules stay in force"
+	if s.cfg.LogFormat == "json" {
+		s.log.Error(what, "error", err.Error())
+		return
+	}
+	s.log.Error(what)
+	fmt.Fprintln(s.stderr, err)
+}
+
+// rulesError is why the files do not load now, or "".
+func (s *service) rulesError() string {
+	if err := s.broken.Load(); err != nil {
+		return (*err).Error()
+	}
+	return ""
+}
+
 func (s *service) admin(version string) http.Handler {
 	return admin.New(admin.Config{
-		Rules:    s.rules,
-		Ledger:   s.ledger,
-		Enforcer: s.enforcer,
-		Server:   s.server,
-		Recent:   s.recent,
+		Rules:     s.rules,
+		Ledger:    s.ledger,
+		Enforcer:  s.enforcer,
+		Server:    s.server,
+		Recent:    s.recent,
+		Unmatched: s.unmatched.totals,
 		Ready: func() error {
 			select {
 			case <-s.draining:
@@ -328,6 +359,8 @@ func (s *service) admin(version string) http.Handler {
 				return nil
 			}
 		},
+		RulesError: s.rulesError,
+
 		Now:   time.Now,
 		Addr:  addrPortOf(s.back),
 		Token: s.cfg.AdminToken,

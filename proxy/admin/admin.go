@@ -31,6 +31,9 @@ type Config struct {
 	Enforcer *proxy.Enforcer
 	Server   *proxy.Server
 	Recent   *Recent
+	// Unmatched counts, by service, calls that are no message the rules know;
+	// nil: nobody counts.
+	Unmatched func() map[string]int64
 	// Ready reports why the proxy is not ready, or nil.
 	Ready func() error
 	// Now is the clock.
@@ -40,6 +43,9 @@ type Config struct {
 	// Token, if set, must come as a bearer token with every request but
 	// /healthz and /readyz.
 	Token string
+	// RulesError says why the rules files as they are now do not load, or "";
+	// nil if nobody looks at them.
+	RulesError func() string
 	// Status is added to /api/v1/status.
 	Status Status
 }
@@ -57,12 +63,14 @@ type Status struct {
 	Store       string           `json:"store"`
 	Started     time.Time        `json:"started"`
 	Revision    string           `json:"rules_rev"`
+	RulesError  string           `json:"rules_error,omitempty"` // why the files on the disk do not load; those in force stay
 	Mode        string           `json:"mode"`
 	Intercepted int64            `json:"intercepted"` // connections
 	Tunnels     int64            `json:"tunnels"`
 	Requests    int64            `json:"requests"`
 	Held        int64            `json:"held"`
-	Decisions   map[string]int64 `json:"decisions"` // messages, by decision
+	Decisions   map[string]int64 `json:"decisions"`           // messages, by decision
+	Unmatched   map[string]int64 `json:"unmatched,omitempty"` // calls, by service
 }
 
 // An Account is an account's limits as /api/v1/accounts/{name} shows them.
@@ -162,11 +170,17 @@ func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
 	s.Product = "quotagate"
 	set := h.Rules()
 	s.Revision, s.Mode = set.Revision(), set.Mode()
+	if h.RulesError != nil {
+		s.RulesError = h.RulesError()
+	}
 	s.Intercepted = h.Server.Counts.Intercepted.Load()
 	s.Tunnels = h.Server.Counts.Tunnels.Load()
 	s.Requests = h.Server.Counts.Requests.Load()
 	s.Held = h.Enforcer.Held()
 	s.Decisions = h.Recent.Totals()
+	if h.Config.Unmatched != nil {
+		s.Unmatched = h.Config.Unmatched()
+	}
 	reply(w, http.StatusOK, s)
 }
 

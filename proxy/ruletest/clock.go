@@ -15,7 +15,7 @@ var _ proxy.Clock = (*clock)(nil)
 
 func (c *clock) Now() time.Time { return c.now }
 
-func (c *clock) Wait(ctx context.Context, t time.Time) error {
+func (c *clock) Wait(ctx context.Context, t time.Time, _ <-chan struct{}) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
