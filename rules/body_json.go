@@ -18,6 +18,11 @@ import (
 // deepestJSON is how far JSON may be nested. Messages need about ten levels.
 const deepestJSON = 200
 
+// mostValues bounds the values of one JSON text. A batch of 1,000 mails with a
+// hundred values each has half as many; eight megabytes of [],[],… would be
+// three million, and take forty times their size.
+const mostValues = 200_000
+
 // readJSON gives objects as map[string]any, arrays as []any, integers as
 // int64 and other numbers as float64, or the text of a number that fits
 // neither. The error is an *UnreadableError.
@@ -29,10 +34,17 @@ var jsonDecoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 // readJSONMembers is readJSON where only these members of the outermost object
 // are wanted; all the others are checked and left out. nil wants all.
 func readJSONMembers(b []byte, members []string) (any, error) {
+	left := mostValues
+	return readJSONWithin(b, members, &left)
+}
+
+// readJSONWithin is readJSONMembers with as many values as are left, and takes
+// those that it reads off.
+func readJSONWithin(b []byte, members []string, left *int) (any, error) {
 	d := jsonDecoders.Get().(*jsontext.Decoder)
 	defer jsonDecoders.Put(d)
 	d.Reset(bytes.NewReader(b))
-	v, err := readValue(d, 0, members)
+	v, err := readValue(d, 0, members, left)
 	if err != nil {
 		return nil, jsonError(err)
 	}
@@ -45,7 +57,10 @@ func readJSONMembers(b []byte, members []string) (any, error) {
 	return v, nil
 }
 
-var errDeep = errors.New("too deep")
+var (
+	errDeep = errors.New("too deep")
+	errMany = errors.New("too many values")
+)
 
 func jsonError(err error) error {
 	switch {
@@ -55,13 +70,18 @@ func jsonError(err error) error {
 		return unreadable("the JSON ends too early")
 	case errors.Is(err, errDeep):
 		return unreadable("the JSON is nested too deep")
+	case errors.Is(err, errMany):
+		return unreadable("the JSON has too many values")
 	}
 	return unreadable("it is not valid JSON")
 }
 
-func readValue(d *jsontext.Decoder, depth int, members []string) (any, error) {
+func readValue(d *jsontext.Decoder, depth int, members []string, left *int) (any, error) {
 	if depth > deepestJSON {
 		return nil, errDeep
+	}
+	if *left--; *left < 0 {
+		return nil, errMany
 	}
 	tok, err := d.ReadToken()
 	if err != nil {
@@ -87,7 +107,7 @@ func readValue(d *jsontext.Decoder, depth int, members []string) (any, error) {
 			if members != nil && !slices.Contains(members, key) {
 				err = d.SkipValue()
 			} else {
-				m[key], err = readValue(d, depth+1, nil)
+				m[key], err = readValue(d, depth+1, nil, left)
 			}
 			if err != nil {
 				return nil, err
@@ -98,7 +118,7 @@ func readValue(d *jsontext.Decoder, depth int, members []string) (any, error) {
 	default: // '['
 		list := []any{}
 		for d.PeekKind() != ']' {
-			v, err := readValue(d, depth+1, nil)
+			v, err := readValue(d, depth+1, nil, left)
 			if err != nil {
 				return nil, err
 			}

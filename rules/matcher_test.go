@@ -158,6 +158,7 @@ func TestBodies(t *testing.T) {
 		{name: "invalid UTF-8", body: "{\"to\":[\"\xff\"]}", want: "!it is not valid JSON"},
 		{name: "lone surrogate", body: `{"to":["\ud800"]}`, want: "!it is not valid JSON"},
 		{name: "deep", body: strings.Repeat("[", 300) + strings.Repeat("]", 300), want: "!the JSON is nested too deep"},
+		{name: "more values than can be kept", body: `{"to":["bob"],"x":[` + strings.Repeat("[],", mostValues) + `0]}`, want: "!the JSON has too many values"},
 		{name: "protobuf", headers: "Content-Type: application/x-protobuf2", body: "\x0a\x03bob", want: "!it is neither JSON nor a form"},
 		{name: "a scalar called JSON", headers: "Content-Type: application/json", body: `"to"`, want: "!it is called JSON and is neither an object nor an array"},
 		{name: "multipart cut off", headers: "Content-Type: multipart/form-data; boundary=b", body: multi[:54], want: "!its parts are cut off or malformed"},
