@@ -46,7 +46,16 @@ func (r *Refusal) retryAt() string {
 	if r.Never() {
 		return "never"
 	}
-	return r.RetryAt.Format(time.RFC3339)
+	return WholeSecond(r.RetryAt).Format(time.RFC3339)
+}
+
+// WholeSecond is t, or the next whole second after it: what a client reads to
+// the second must not lie before there is room.
+func WholeSecond(t time.Time) time.Time {
+	if whole := t.Truncate(time.Second); !whole.Equal(t) {
+		return whole.Add(time.Second)
+	}
+	return t
 }
 
 // facts is what every refusal says, whatever its shape.

@@ -124,3 +124,29 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// Whoever comes back at the time that was named, to the second, finds room.
+func TestRetryAtIsNeverTooEarly(t *testing.T) {
+	s := matching(t, oneRule+`    refuse: own
+refusals:
+  own: {long: {status: 403, header: {x-again: '${retry_at}'}, json: {again: 'at ${retry_at}'}}}
+`)
+	zone := time.FixedZone("", 5*3600+30*60)
+	for at, want := range map[time.Time]string{
+		time.Date(2026, 11, 21, 18, 59, 59, 1, zone):         "2026-11-21T19:00:00+05:30",
+		time.Date(2026, 11, 21, 18, 59, 58, 999999999, zone): "2026-11-21T18:59:59+05:30",
+		time.Date(2026, 11, 21, 18, 59, 59, 0, zone):         "2026-11-21T18:59:59+05:30",
+		time.Date(2026, 12, 31, 23, 59, 59, 1e6, time.UTC):   "2027-01-01T00:00:00Z",
+		time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC):          "2027-01-01T00:00:00Z",
+	} {
+		r := Refusal{Limit: "day", Now: at.Add(-time.Hour), RetryAt: at}
+		a, body := refused(t, s, "POST https://chat.example/api/v1/send?action=create", r)
+		facts, _ := body["quotagate"].(map[string]any)
+		if body["again"] != "at "+want || facts["retry_at"] != want || a.Header.Get("X-Again") != want {
+			t.Errorf("room at %s: %s %v", at.Format(time.RFC3339Nano), a.Body, a.Header)
+		}
+		if p := Problem(429, "", "", &r); !strings.Contains(string(p.Body), `"retry_at":"`+want+`"`) {
+			t.Errorf("room at %s: %s", at.Format(time.RFC3339Nano), p.Body)
+		}
+	}
+}
