@@ -31,6 +31,9 @@ func (m *matcher) compileMessage(def *message, service, kind string, s *serviceR
 		var err error
 		if r.each, err = compileJSONPath(def.Each); err != nil {
 			report(def.pos, "each: %q is not a JSONPath: %s\nRFC 9535, for example $.requests[*]", def.Each, err)
+		} else if !r.each.leads() {
+			report(def.pos, "each: %q does not say step by step where the items are\nnames, indexes and [*], for example $.requests[*]; only the last step may be a filter", def.Each)
+			r.each = nil
 		}
 		r.needsBody = true
 	}

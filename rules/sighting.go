@@ -134,6 +134,7 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 		}
 	}
 	var out Sending
+	making := making{hash: s.set.o.Hash, out: &out}
 	var all []identity
 	seen := make([]*messageRule, 0, 4)
 	for _, c := range s.candidates {
@@ -146,7 +147,7 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 			continue
 		}
 		seen = append(seen, rule)
-		ids, err := rule.messages(&in, s.set.o.Hash, &out)
+		ids, err := making.messages(rule, &in)
 		if err != nil {
 			return nil, err
 		}

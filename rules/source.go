@@ -105,25 +105,26 @@ func regexpReason(err error) string {
 
 // values are all values that the source finds, in order, none of them empty.
 // Within a batch, paths look at the item, and at the whole body only where
-// the item has nothing and whole allows it.
-func (v *valueSource) values(in *input, whole bool) []string {
+// the item has nothing and whole allows it; what is found outside the item is
+// the same for all of them, and is given with what was made of it before.
+func (v *valueSource) values(in *input, whole bool) ([]string, *outside) {
 	if !in.batch {
-		return v.cut(v.raw(in))
+		return v.cut(v.raw(in)), nil
 	}
 	if v.place == inJSON {
 		if found := v.cut(jsonValues(v.path, in.item)); len(found) > 0 || !whole {
-			return found
+			return found, nil
 		}
 	}
-	found, known := in.shared[v]
-	if !known {
+	o := in.shared[v]
+	if o == nil {
 		if in.shared == nil {
-			in.shared = map[*valueSource][]string{}
+			in.shared = map[*valueSource]*outside{}
 		}
-		found = v.cut(v.raw(in))
-		in.shared[v] = found
+		o = &outside{values: v.cut(v.raw(in))}
+		in.shared[v] = o
 	}
-	return found
+	return o.values, o
 }
 
 // raw is what stands at the source's place in the whole request.

@@ -19,10 +19,20 @@ type input struct {
 	batch bool
 	// shared keeps what sources find outside the items, which is the same
 	// for all of them.
-	shared map[*valueSource][]string
+	shared map[*valueSource]*outside
 
 	query    fields
 	hasQuery bool
+}
+
+// outside is what a source finds outside the items of a batch, and what was
+// made of it.
+type outside struct {
+	values     []string
+	recipients []string // hashed
+	id         string   // hashed, where hasID
+	hasID      bool
+	segments   int64
 }
 
 func (in *input) queryFields() fields {

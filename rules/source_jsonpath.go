@@ -17,6 +17,8 @@ import (
 type jsonPath struct {
 	expr  jp.Expr
 	steps []jsonStep // where it is simple
+	// lead are the steps before the first that the library takes.
+	lead []jsonStep
 }
 
 // jsonStep is one step of a simple path: a name, an index, or anything; deep
@@ -69,6 +71,7 @@ func compileJSONPath(text string) (*jsonPath, error) {
 			return p, nil
 		}
 		p.steps = append(p.steps, step)
+		p.lead = p.steps
 	}
 	if deep {
 		return nil, errors.New("it ends where a name should follow")
@@ -86,6 +89,12 @@ func (p *jsonPath) member() (string, bool) {
 		return "", false
 	}
 	return p.steps[0].name, true
+}
+
+// leads reports whether the path goes down step by step, but for the last step,
+// so that what it goes into can be opened where it is text.
+func (p *jsonPath) leads() bool {
+	return len(p.lead) > 0 && len(p.lead) >= len(p.expr)-2 && !slices.ContainsFunc(p.lead, func(s jsonStep) bool { return s.deep })
 }
 
 // get is all that the path finds, in order; members of an object in the order

@@ -52,6 +52,9 @@ func newStage(t *testing.T, limits ...string) *stage {
 	}}
 }
 
+// variable is what the settings say of a variable.
+func (s *stage) variable(name string) string { return program{env: s.env}.variable(name) }
+
 // twoADay is a limit whose window does not end in a test.
 const twoADay = "{name: two-a-day, on: slack.message, allow: 2, per: 24h}"
 

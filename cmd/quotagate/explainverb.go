@@ -119,6 +119,7 @@ func (p program) explain(ctx context.Context, c *config, f *flags, r *admin.Expl
 		return nil, err
 	}
 	if api != nil {
+		p.warnBroken(api)
 		set, err := c.otherRules(api, f)
 		if err != nil {
 			return nil, err

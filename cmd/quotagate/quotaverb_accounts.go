@@ -36,6 +36,7 @@ func (p program) withAccounts(ctx context.Context, f *flags, do func(accounts) e
 		return err
 	}
 	if api != nil {
+		p.warnBroken(api)
 		set, err := c.otherRules(api, f)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -50,6 +51,15 @@ func (p program) findProxy(ctx context.Context, c *config, f *flags) (*proxyAPI,
 		return nil, nil
 	}
 	return a, nil
+}
+
+// warnBroken says that the running proxy could not read the rules files as
+// they are now.
+func (p program) warnBroken(a *proxyAPI) {
+	if a.status.RulesError != "" {
+		first, _, _ := strings.Cut(a.status.RulesError, "\n")
+		p.warn("the rules files on disk do not load, and the proxy goes on with the old rules: %s", printable(first))
+	}
 }
 
 // An apiError is the admin interface's refusal, in its own words.

@@ -58,7 +58,8 @@ type service struct {
 // open builds a service up to its listening sockets. What it opened before an
 // error is closed again.
 func (p program) open(c *config, version string) (_ *service, err error) {
-	s := &service{cfg: c, log: p.logger(c), stderr: p.stderr, recent: &admin.Recent{}, draining: make(chan struct{}), started: time.Now()}
+	log := p.logger(c)
+	s := &service{cfg: c, log: log, stderr: p.stderr, recent: &admin.Recent{}, unmatched: &unmatchedCalls{log: log}, draining: make(chan struct{}), started: time.Now()}
 	defer func() {
 		if err != nil {
 			s.close()
