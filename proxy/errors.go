@@ -68,7 +68,7 @@ func failureOf(err error) failure {
 	case errors.As(err, &address):
 		return failure{http.StatusForbidden, "address", "this address must not be reached through the proxy"}
 	case errors.As(err, &port):
-		return failure{http.StatusForbidden, "port", "this port must not be reached through the proxy"}
+		return failure{http.StatusForbidden, "port", "this port may not be reached through the proxy (QUOTAGATE_ALLOW_PORTS)"}
 	case errors.As(err, &request):
 		return failure{http.StatusBadRequest, "request", "the request's body could not be read; nothing was sent"}
 	case errors.Is(err, ErrDraining):

@@ -57,6 +57,8 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		return goproxy.RejectConnect, host
 	}
 	if !s.cfg.PortAllowed(port) {
+		s.log.Warn("a tunnel could not be opened", "host", name, "port", port, "error", "port",
+			"hint", "QUOTAGATE_ALLOW_PORTS names the ports that clients may reach")
 		ctx.Resp = failed(ctx.Req, &PortError{Host: name, Port: port}, "")
 		return goproxy.RejectConnect, host
 	}

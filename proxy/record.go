@@ -43,8 +43,8 @@ type Record struct {
 	ProxyUser    string
 	Revision     string // of the rules in force
 	Reason       string // one sentence, or ""
-	// Warnings names the limits whose warning mark this request crossed.
-	Warnings []string
+	// Warnings are the limits whose warning mark this request crossed.
+	Warnings []RecordWarning
 	// Shadowed names the shadow limits that would have refused it.
 	Shadowed []string
 }
@@ -55,6 +55,12 @@ type RecordMessage struct {
 	Recipients []string // keyed hashes
 	Path       string   // the pattern that matched
 	Outcome    string   // sent, not_sent, throttled, restricted, challenged; "" where not known
+}
+
+// A RecordWarning is a limit that is nearly used up.
+type RecordWarning struct {
+	Limit       string
+	Used, Allow int64
 }
 
 // maxLogged is how many recipients of a message a line names; more are counted.
@@ -107,7 +113,14 @@ func (r *Record) AppendJSON(b []byte) []byte {
 			b = appendInt(b, "item", int64(i))
 		}
 		if len(r.Warnings) > 0 {
-			b = appendStrings(b, "warnings", r.Warnings)
+			b = append(appendKey(b, "warnings"), '[')
+			for j := range r.Warnings {
+				if j > 0 {
+					b = append(b, ',')
+				}
+				b = appendQuoted(b, r.Warnings[j].Limit)
+			}
+			b = append(b, ']')
 		}
 		if len(r.Shadowed) > 0 {
 			b = appendStrings(b, "shadowed", r.Shadowed)

@@ -38,7 +38,7 @@ func (t *transit) refusal() rules.Refusal {
 	if u := decider(d); u != nil {
 		ref.Used, ref.Allow = u.Used, u.Allow
 	}
-	ref.Reason = reasonOf(d, ref, t.set.Location(t.account))
+	ref.Reason = t.reason(ref)
 	return ref
 }
 
@@ -97,29 +97,43 @@ func decider(d *ratelimit.Decision) *ratelimit.Use {
 	return nil
 }
 
-// reasonOf says in one sentence why, and when there will be room; times are
-// those of the account's wall clock.
-func reasonOf(d *ratelimit.Decision, ref rules.Refusal, loc *time.Location) string {
+// reason says in one sentence why, and when there will be room; times are those
+// of the account's wall clock, rounded up to the second.
+func (t *transit) reason(ref rules.Refusal) string {
+	d := &t.decision
+	again := "room again at "
 	var why string
-	switch {
-	case d.Limit == ratelimit.PausedLimit && d.Why != "":
-		why = "the account is paused: " + d.Why
+	switch claim := claimOf(t.claims, d.Limit); {
 	case d.Limit == ratelimit.PausedLimit:
-		why = "the account is paused"
-	case d.Fits >= 0:
-		why = fmt.Sprintf("limit %s allows %d; this request asks for more at once, and %d would fit", d.Limit, ref.Allow, d.Fits)
-	case ref.Allow > 0:
-		why = fmt.Sprintf("limit %s: %d of %d used", d.Limit, ref.Used, ref.Allow)
-	default:
-		why = "limit " + d.Limit + " leaves no room"
-	}
-	if ref.RetryAt.IsZero() {
-		if d.Limit == ratelimit.PausedLimit {
+		why, again = "the account is paused", "it ends at "
+		if d.Why != "" {
+			why += ": " + d.Why
+		}
+		if ref.RetryAt.IsZero() {
 			return why + "; it stays so until someone resumes it"
 		}
+	case d.Fits >= 0:
+		why = fmt.Sprintf("limit %s allows %d; this request asks for more at once, and %d would fit", d.Limit, ref.Allow, d.Fits)
+	case claim != nil && claim.Measure == ratelimit.Pace:
+		why = "limit " + d.Limit + ": one every " + spanText(claim.Span)
+	default:
+		why = fmt.Sprintf("limit %s: %d of %d used", d.Limit, ref.Used, ref.Allow)
+	}
+	if ref.RetryAt.IsZero() {
 		return why + "; waiting will not help"
 	}
-	return why + "; room again at " + ref.RetryAt.In(loc).Format(time.RFC3339)
+	at := ref.RetryAt.Add(time.Second - 1).Truncate(time.Second)
+	return why + "; " + again + at.In(t.set.Location(t.account)).Format(time.RFC3339)
+}
+
+// claimOf is the first claim on a limit, or nil.
+func claimOf(claims []ratelimit.Claim, limit string) *ratelimit.Claim {
+	for i := range claims {
+		if claims[i].Limit == limit {
+			return &claims[i]
+		}
+	}
+	return nil
 }
 
 // newRecord is the record of this transit as it stands.
@@ -165,7 +179,7 @@ func (t *transit) newRecord(decision string) *Record {
 	for i := range d.Uses {
 		u := &d.Uses[i]
 		if u.Warn {
-			r.Warnings = append(r.Warnings, u.Limit)
+			r.Warnings = append(r.Warnings, RecordWarning{u.Limit, u.Used, u.Allow})
 		}
 		if u.Shadow && u.Short {
 			r.Shadowed = append(r.Shadowed, u.Limit)

@@ -100,8 +100,8 @@ func TestOfABatchOnlyWhatWasNotSentIsGivenBack(t *testing.T) {
 		used     int64
 		calls    string
 		outcomes []string
-		// sameAgain is the status of a batch to the recipients of the first
-		// and the third: the pairs that were given back have room for two.
+		// first and third are the statuses of two more messages to their
+		// recipients, who may get two a day.
 		first, third int
 	}{
 		{"all were sent", 200, `{"results":[{"code":0},{"code":0},{"code":0}]}`, 3, "reserve, keep", []string{"sent", "sent", "sent"}, 429, 429},
@@ -140,7 +140,6 @@ func TestOfABatchOnlyWhatWasNotSentIsGivenBack(t *testing.T) {
 			if n := w.used("mail.day"); n != tc.used {
 				t.Errorf("%d counted, want %d", n, tc.used)
 			}
-			// Two more to each: there is room only where the first came back.
 			w.service.respond(func(rw http.ResponseWriter, _ *http.Request) {
 				io.WriteString(rw, `{"results":[{"code":0},{"code":0}]}`)
 			})

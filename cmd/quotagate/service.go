@@ -265,8 +265,8 @@ func withHint(err error) error {
 // record writes one decision everywhere it is shown.
 func (s *service) record(r *proxy.Record) {
 	s.decided.write(r, s.recent)
-	for _, limit := range r.Warnings {
-		s.log.Warn("a limit is nearly used up", "limit", limit, "account", r.Account, "used", r.Used, "allow", r.Allow)
+	for _, w := range r.Warnings {
+		s.log.Warn("a limit is nearly used up", "limit", w.Limit, "account", r.Account, "used", w.Used, "allow", w.Allow)
 	}
 }
 
