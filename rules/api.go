@@ -33,7 +33,9 @@ type Call struct {
 type Message struct {
 	// Service and Kind: linkedin, message.
 	Service, Kind string
-	// Recipients are keyed hashes; empty where the request names none.
+	// Recipients are keyed hashes, each once; empty where the request names
+	// none. Messages of one request may share the list: it is not to be
+	// changed.
 	Recipients []string
 	// ID is the keyed hash of the message id that the client gave, or "".
 	ID string

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"slices"
 	"time"
 
 	"github.com/expr-lang/expr"
@@ -95,10 +94,7 @@ func (r *rule) claim(claims []ratelimit.Claim, p *person, m *Message, item int, 
 		cl.Key = unknownRecipient
 		return append(claims, cl)
 	}
-	for i, recipient := range m.Recipients {
-		if slices.Contains(m.Recipients[:i], recipient) {
-			continue
-		}
+	for _, recipient := range m.Recipients {
 		cl.Key = recipient
 		claims = append(claims, cl)
 	}

@@ -133,7 +133,7 @@ limits:
 		to            []string
 		want          string
 	}{
-		{"anna", "acme.message", []string{"r1", "r2", "r1"}, `day 1/50 day=2026-11-21
+		{"anna", "acme.message", []string{"r1", "r2"}, `day 1/50 day=2026-11-21
 last-hours[r1] 1/5 span=86400000
 last-hours[r2] 1/5 span=86400000
 life 1/1000 shadow

@@ -321,6 +321,8 @@ messages:
   - {name: s.d, match: {host: h, path: /x}, recipients: [{json: '$.['}, {form: a, query: b}, {path: gone}, {form: a, regexp: '('}]}
   - {name: s.e, match: {host: h, path: /x}, outcome: {sent: {status: [20, 2xx]}, not_sent: {json: {$.a: '('}}}}
   - {name: t.f, match: {path: /x}}
+  - {name: s.g, match: {host: h, path: /g}, each: '$..list[*]'}
+  - {name: s.h, match: {host: h, path: /h}, each: '$.a[?(@.b == 1)].c[*]'}
 refusals:
   r: {short: {status: 42, json: {a: 'x ${used:int}', b: '${who}'}}}
 `)}}, []string{"q.yaml"}, Options{Hash: func(k, v string) string { return v }})
@@ -329,7 +331,7 @@ refusals:
 		`q.yaml:3:`, `"a b" is not a host`, "cannot come from a path", "named service.kind", "s.request is every call",
 		"begins with a slash", `"a.b" is not a JSONPath`, "when: unknown name nothing", `"$.[" is not a JSONPath`,
 		"a source has one place, and this one has 2", "captures {gone}", `"(" is not a regular expression`,
-		`"20" is not a status`, "has no host", "42 is not the status", "stands alone", "${who} is not known",
+		`"20" is not a status`, "has no host", `"$..list[*]" does not say step by step`, `"$.a[?(@.b == 1)].c[*]" does not say`, "42 is not the status", "stands alone", "${who} is not known",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("nothing says %q in\n%s", want, text)

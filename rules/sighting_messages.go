@@ -37,6 +37,7 @@ func (k *making) messages(r *messageRule, in *input) ([]identity, error) {
 	if len(k.out.Messages)+max(1, len(items)) > mostItems {
 		return nil, unreadable("it carries more messages than can be counted")
 	}
+	k.hashed = nil
 	if items == nil {
 		if err := k.message(r, in); err != nil {
 			return nil, err
