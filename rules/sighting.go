@@ -136,18 +136,24 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 	var out Sending
 	making := making{hash: s.set.o.Hash, out: &out}
 	var all []identity
-	seen := make([]*messageRule, 0, 4)
+	held := make([]candidate, 0, 4)
 	for _, c := range s.candidates {
-		rule := c.match.message
-		if slices.Contains(seen, rule) {
+		if slices.ContainsFunc(held, c.again) {
 			continue
 		}
 		in := input{call: s.call, body: &read, pattern: c.pattern, path: c.path}
 		if !c.holds(&in) {
 			continue
 		}
-		seen = append(seen, rule)
-		ids, err := making.messages(rule, &in)
+		if slices.ContainsFunc(held, c.contradicts) {
+			return nil, unreadable("its path can be read in two ways")
+		}
+		known := slices.ContainsFunc(held, c.sameMessage)
+		held = append(held, c)
+		if known {
+			continue
+		}
+		ids, err := making.messages(c.match.message, &in)
 		if err != nil {
 			return nil, err
 		}
@@ -163,6 +169,48 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 		return nil, err
 	}
 	return &out, nil
+}
+
+// sameMessage reports whether another candidate is of the same message.
+func (c candidate) sameMessage(other candidate) bool {
+	return c.match.message == other.match.message
+}
+
+// again reports whether another candidate is of the same message in the same
+// reading of the path.
+func (c candidate) again(other candidate) bool {
+	return c.sameMessage(other) && c.path == other.path
+}
+
+// contradicts reports whether another candidate takes something else out of
+// another reading of the path: who sends, or, of the same message, to whom or
+// under which id.
+func (c candidate) contradicts(other candidate) bool {
+	if c.path == other.path {
+		return false
+	}
+	a, b := c.match.message, other.match.message
+	for i := range a.account {
+		for j := range b.account {
+			if (a != b || i == j) && a.account[i].kind == b.account[j].kind && c.differs(&a.account[i], other, &b.account[j]) {
+				return true
+			}
+		}
+	}
+	if a != b {
+		return false
+	}
+	differs := func(v valueSource) bool { return c.differs(&v, other, &v) }
+	return slices.ContainsFunc(a.recipients, differs) || slices.ContainsFunc(a.id, differs)
+}
+
+// differs reports whether two sources take different values out of the paths.
+func (c candidate) differs(v *valueSource, other candidate, w *valueSource) bool {
+	if v.place != inPath || w.place != inPath {
+		return false
+	}
+	mine := v.cut([]string{c.pattern.capture(c.path, v.name)})
+	return !slices.Equal(mine, w.cut([]string{other.pattern.capture(other.path, w.name)}))
 }
 
 // holds checks the conditions that waited for the body.

@@ -134,6 +134,60 @@ messages:
 	}
 }
 
+// A path that names one sender, recipient or id to us and may name another to
+// the service is not let through: each of its spellings would be an account.
+func TestPathsOfTwoReadings(t *testing.T) {
+	s := matching(t, `
+version: 1
+messages:
+  - name: bot.message
+    match: {host: bot.example, path: ['/bot{token}/send', '/bot{token}/test/send']}
+    account: {path: token, before: ':', as: bot.id}
+  - name: bot.copy
+    match: {host: bot.example, path: '/bot{token}/copy'}
+    account: {path: token, before: ':', as: bot.id}
+  - name: bot.thread
+    match: {host: bot.example, path: '/threads/{thread}/{id}'}
+    account: {const: all}
+    recipients: {path: thread}
+    id: {path: id}
+`)
+	for path, want := range map[string]string{
+		"/bot123:T/send":                      "bot~<bot.id 123>",
+		"/x%2f..%2fbot123:T/send":             "bot~<bot.id 123>",
+		"/bot123:T%2fsend":                    "bot~<bot.id 123>",
+		"/bot123:T;v=1/send":                  "bot~<bot.id 123>",
+		"/bot1000:x%2f..%2fbot123:T/send":     "!",
+		`/bot1000:x\..\bot123:T/send`:         "!",
+		"/bot1000:x%252f..%252fbot123:T/send": "!",
+		"/bot1000;x:T/send":                   "!",
+		"/bot123:x%2f..%2fbot123:T/send":      "bot~<bot.id 123>",
+		// Another message in another reading, by somebody else.
+		"/bot1000:x/send%2f..%2f..%2fbot123:T%2fcopy":  "bot~<bot.id 123>",
+		"/bot1000:x/send;%2f..%2f..%2fbot123:T%2fcopy": "!",
+		"/threads/t/1":          "bot~<bot.account all>",
+		"/threads/t;x/1":        "!",
+		"/threads/t/1;x":        "!",
+		"/threads/t%2f../u%2f1": "!",
+	} {
+		sight := s.Look(call(t, "POST", "https://bot.example"+path))
+		got, err := sight.Read(nil)
+		is := ""
+		var bad *UnreadableError
+		switch {
+		case errors.As(err, &bad) && bad.Reason == "its path can be read in two ways":
+			is = "!"
+		case err != nil:
+			is = err.Error()
+		case got != nil:
+			is = strings.Join(got.Identities, " ")
+		}
+		if is != want {
+			t.Errorf("%s: %q, want %q", path, is, want)
+		}
+	}
+}
+
 // What one request makes us do is in proportion to its size.
 func TestAmplification(t *testing.T) {
 	hashed := 0
