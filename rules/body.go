@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// An UnreadableError says why a body cannot be read for certain, where the
-// request could be a message. Such a request is refused.
+// An UnreadableError says why a request cannot be read for certain, where it
+// could be a message. Such a request is refused.
 type UnreadableError struct{ Reason string }
 
-func (e *UnreadableError) Error() string { return "read body: " + e.Reason }
+func (e *UnreadableError) Error() string { return "read request: " + e.Reason }
 
 func unreadable(reason string) error { return &UnreadableError{reason} }
 
