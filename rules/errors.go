@@ -45,9 +45,11 @@ type Error struct {
 	// Message is a sentence without its full stop; Hint, which may be empty,
 	// is the way out.
 	Message, Hint string
-	// Line is the line of the file, and "" where the whole file is meant.
+	// Line is the line of the file, or of a long one what is around the
+	// place; "" where the whole file is meant.
 	Line string
 
+	caret int // the column of the place in Line
 	cause error
 }
 
@@ -58,7 +60,7 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", e.Pos, e.Message)
 	if strings.TrimSpace(e.Line) != "" {
-		fmt.Fprintf(&b, "\n    %s\n    %s^", e.Line, under(e.Line, e.Pos.Col))
+		fmt.Fprintf(&b, "\n    %s\n    %s^", e.Line, under(e.Line, e.caret))
 	}
 	if e.Hint != "" {
 		fmt.Fprintf(&b, "\n  hint: %s", e.Hint)
@@ -127,7 +129,7 @@ func newReports() *reports {
 
 // source remembers a file's text for the carets.
 func (r *reports) source(name string, text []byte) {
-	r.lines[name] = strings.Split(string(text), "\n")
+	r.lines[name] = lines(text)
 }
 
 // at notes an error. What the formatted text has after its first line break
@@ -146,7 +148,8 @@ func (r *reports) note(p pos, format string, args ...any) {
 		return
 	}
 	r.seen[key] = true
-	r.errs = append(r.errs, &Error{Pos: p, Message: message, Hint: hint, Line: r.line(p)})
+	line, caret := r.line(p)
+	r.errs = append(r.errs, &Error{Pos: p, Message: message, Hint: hint, Line: line, caret: caret})
 }
 
 // unread notes that a file could not be read.
@@ -164,19 +167,29 @@ func (r *reports) warn(p pos, format string, args ...any) {
 	r.warnings = append(r.warnings, Warning{Pos: p, Message: printable(message), Hint: printable(hint)})
 }
 
-func (r *reports) line(p pos) string {
+// line is what is shown of the line of a place, and the column of the place
+// in it.
+func (r *reports) line(p pos) (string, int) {
 	lines := r.lines[p.File]
 	if p.Line < 1 || p.Line > len(lines) {
-		return ""
+		return "", 0
 	}
-	line := printable(strings.TrimRight(lines[p.Line-1], "\r"))
-	if utf8.RuneCountInString(line) > widest {
-		if p.Col > widest-20 {
-			return "" // the caret would stand beyond what is shown
-		}
-		line = string([]rune(line)[:widest]) + "…"
+	line := []rune(printable(lines[p.Line-1]))
+	if len(line) <= widest {
+		return string(line), p.Col
 	}
-	return line
+	from := 0
+	if p.Col > widest-20 {
+		from = min(p.Col-widest/2, len(line)-widest)
+	}
+	shown, caret := string(line[from:from+widest]), p.Col-from
+	if from+widest < len(line) {
+		shown += "…"
+	}
+	if from > 0 {
+		shown, caret = "…"+shown, caret+1
+	}
+	return shown, caret
 }
 
 // err is nil or Errors, sorted.

@@ -34,18 +34,15 @@ func (d *decoder) parse(text []byte) (*node, bool) {
 		return nil, false
 	}
 	if !utf8.Valid(text) {
-		line := 1
+		var before []byte
 		for rest := text; len(rest) > 0; {
 			c, n := utf8.DecodeRune(rest)
 			if c == utf8.RuneError && n == 1 {
 				break
 			}
-			if c == '\n' {
-				line++
-			}
-			rest = rest[n:]
+			before, rest = text[:len(text)-len(rest)+n], rest[n:]
 		}
-		d.r.at(Pos{d.file, line, 1}, "the file is not UTF-8")
+		d.r.at(Pos{d.file, len(lines(before)), 1}, "the file is not UTF-8")
 		return nil, false
 	}
 	var doc node
@@ -61,8 +58,8 @@ func (d *decoder) parse(text []byte) (*node, bool) {
 			if broken.ContextMsg != "" && broken.ContextMark.Line > 0 {
 				hint = fmt.Sprintf("%s that begins in line %d", broken.ContextMsg, broken.ContextMark.Line)
 			}
-			if strings.Contains(broken.Message, "cannot start any token") && strings.Contains(d.r.lines[d.file][p.Line-1], "\t") {
-				hint = "indent with spaces: YAML knows no tabs"
+			if d.tabbed(p.Line) && (strings.Contains(broken.Message, "cannot start any token") || strings.Contains(broken.Message, "tab character")) {
+				hint = "YAML is indented with spaces"
 			}
 			d.r.at(p, "this is not YAML: %s\n%s", strings.TrimPrefix(broken.Message, "yaml: "), hint)
 			return nil, false
@@ -79,4 +76,19 @@ func (d *decoder) parse(text []byte) (*node, bool) {
 		return nil, false
 	}
 	return doc.Content[0], true
+}
+
+// tabbed reports whether a line is indented with a tab.
+func (d *decoder) tabbed(line int) bool {
+	text := d.r.lines[d.file]
+	if line < 1 || line > len(text) {
+		return false
+	}
+	rest := strings.TrimLeft(text[line-1], " \t")
+	return strings.Contains(strings.TrimSuffix(text[line-1], rest), "\t")
+}
+
+// lines are the lines of a text as the YAML library counts them.
+func lines(text []byte) []string {
+	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(string(text)), "\n")
 }
