@@ -86,7 +86,7 @@ func TestAllErrorsOfAllFilesAreReportedAtOnce(t *testing.T) {
 	for _, e := range all {
 		places = append(places, e.Pos.String())
 	}
-	if got := strings.Join(places, " "); !strings.HasPrefix(got, "a.yaml:2:10 ") || !strings.Contains(got, " b.yaml:2:12 ") || !strings.HasSuffix(got, " rules.yaml:3:1") {
+	if got := strings.Join(places, " "); !strings.HasPrefix(got, "a.yaml:2:10 ") || !strings.Contains(got, " b.yaml:2:13 ") || !strings.HasSuffix(got, " rules.yaml:3:1") {
 		t.Errorf("%s\n%v", got, err)
 	}
 }

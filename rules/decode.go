@@ -15,9 +15,11 @@ import (
 // decodable is a type with a notation of its own.
 type decodable interface{ decode(d *decoder, n *node) }
 
-// spoilable is a struct that is not judged further if part of it could not be
-// read: what it seems to lack may be what was misspelled.
-type spoilable interface{ spoil() }
+// finished is a struct that is told when all its keys were read, and whether
+// one of them was strange: what it seems to lack may be what was misspelled.
+type finished interface {
+	done(d *decoder, n *node, strange bool)
+}
 
 // placed is a struct that remembers where it stood.
 type placed interface{ at(Pos) }
@@ -37,7 +39,6 @@ type decoder struct {
 	depth   int
 	aliases int // how many aliases we are inside of
 	aliased int // values read there
-	wrongs  int // errors so far
 	grammar map[reflect.Type][]keyField
 }
 
@@ -57,10 +58,12 @@ func decode(r *reports, name string, text []byte, params map[string]string, out 
 func (d *decoder) pos(n *node) Pos { return Pos{d.file, n.Line, n.Column} }
 
 func (d *decoder) bad(n *node, format string, args ...any) {
-	d.wrongs++
-	d.r.misread[d.pos(n)] = true
+	d.misread(n)
 	d.r.note(d.pos(n), format, args...)
 }
+
+// misread keeps what stands at n from being judged by what was read of it.
+func (d *decoder) misread(n *node) { d.r.misread[d.pos(n)] = true }
 
 // enter follows an alias and bounds what it may cost; false stops here.
 func (d *decoder) enter(n *node) (*node, bool) {
@@ -174,6 +177,10 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 	if null(n) {
 		return
 	}
+	if n.Kind != mappingNode && v.Type() == reflect.TypeFor[file]() {
+		d.bad(n, "a rules file is a mapping (it begins with version: 1), and this is %s", have(n))
+		return
+	}
 	if n.Kind != mappingNode {
 		d.wrong(n, "a mapping with the keys of "+what)
 		return
@@ -184,7 +191,7 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.grammar[v.Type()] = fields
 	}
 	given := map[string]bool{}
-	before, strange := d.wrongs, merges(n)
+	strange := merges(n)
 	d.pairs(n, func(key string, k, value *node) {
 		for i := range fields {
 			if fields[i].key == key {
@@ -194,6 +201,10 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			}
 		}
 		strange = true
+		if slices.Contains(later(v.Type()), key) {
+			d.bad(k, "this version does not have %q yet", key)
+			return
+		}
 		keys := make([]string, len(fields))
 		for i := range fields {
 			keys[i] = fields[i].key
@@ -201,12 +212,16 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.bad(k, "unknown key %q in %s\n%s", key, what, choose(key, keys))
 	})
 	for i := range fields {
-		if fields[i].need && !given[fields[i].key] && !strange {
+		switch {
+		case !fields[i].need || given[fields[i].key]:
+		case strange:
+			d.misread(n)
+		default:
 			d.bad(n, "%s needs %q", what, fields[i].key)
 		}
 	}
-	if own, ok := v.Addr().Interface().(spoilable); ok && d.wrongs > before {
-		own.spoil()
+	if own, ok := v.Addr().Interface().(finished); ok {
+		own.done(d, n, strange)
 	}
 }
 
@@ -312,22 +327,26 @@ func (d *decoder) oneOf(n *node, v reflect.Value, enum string) {
 // wrong says what should have stood here and what does.
 func (d *decoder) wrong(n *node, want string) {
 	n = aliased(n)
-	have := "the text " + strconv.Quote(n.Value)
+	d.bad(n, "this must be %s, and is %s", want, have(n))
+}
+
+// have says what a node is.
+func have(n *node) string {
 	switch {
 	case n.Kind == mappingNode:
-		have = "a mapping"
+		return "a mapping"
 	case n.Kind == sequenceNode:
-		have = "a list"
+		return "a list"
 	case n.Tag == "!!null":
-		have = "nothing"
+		return "nothing"
 	case n.Tag == "!!int" || n.Tag == "!!float":
-		have = "the number " + n.Value
+		return "the number " + n.Value
 	case n.Tag == "!!bool":
-		have = n.Value
+		return n.Value
 	case n.Tag == "!!timestamp":
-		have = "the time " + n.Value
+		return "the time " + n.Value
 	}
-	d.bad(n, "this must be %s, and is %s", want, have)
+	return "the text " + strconv.Quote(n.Value)
 }
 
 func merges(n *node) bool {

@@ -74,14 +74,11 @@ func (g *gathered) file(f *loaded) {
 	}
 	for _, lim := range f.file.Limits {
 		name := lim.Name.S
-		if name == "" {
-			continue // said by the decoder
-		}
 		if other := g.limits[name]; other != nil {
 			at(lim.Name.pos, "duplicate limit %q\nit is in %s already; to change it, write it under override:", name, other.Name.pos)
-			continue
+		} else if name != "" {
+			g.limits[name] = lim
 		}
-		g.limits[name] = lim
 		g.order = append(g.order, lim)
 		g.home[lim] = f
 	}
@@ -126,9 +123,10 @@ func (g *gathered) override(o *override) {
 	if o.Allow != nil {
 		if o.Allow.Plans != nil && lim.Allow != nil && lim.Allow.Plans != nil {
 			// Plans that the override does not name keep their number.
-			merged := maps.Clone(lim.Allow.Plans)
+			merged, places := maps.Clone(lim.Allow.Plans), maps.Clone(lim.Allow.places)
 			maps.Copy(merged, o.Allow.Plans)
-			lim.Allow = &allow{pos: o.Allow.pos, Plans: merged}
+			maps.Copy(places, o.Allow.places)
+			lim.Allow = &allow{pos: o.Allow.pos, Plans: merged, places: places}
 		} else {
 			lim.Allow = o.Allow
 		}

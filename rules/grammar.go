@@ -41,3 +41,23 @@ func noun(t reflect.Type) string {
 	}
 	return "a " + name
 }
+
+// later are the keys of a struct that the rules language has and this version
+// does not: whoever writes one has made no typo.
+func later(t reflect.Type) []string {
+	switch t {
+	case reflect.TypeFor[file]():
+		return []string{"credits", "cooldowns", "events"}
+	case reflect.TypeFor[account]():
+		return []string{"add_ons"}
+	case reflect.TypeFor[message]():
+		return []string{"inner"}
+	case reflect.TypeFor[limit]():
+		return []string{
+			"accrue", "action", "after_connecting", "concurrent", "content", "cooldowns", "credits", "degree_share", "distinct",
+			"gap", "hours", "ramp", "rate", "recipients", "reply_rate", "returned_on_reply", "sample", "scale", "scope",
+			"similar", "unanswered", "until",
+		}
+	}
+	return nil
+}

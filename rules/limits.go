@@ -135,22 +135,27 @@ func (c *compiler) limit(l *limit) *rule {
 	if strings.ContainsAny(r.name, " \t\n,\"") || r.name == ratelimit.PausedLimit {
 		c.at(l.Name.pos, "a limit cannot be named %q\nuse letters, digits, dots and dashes; %q is an account on hold", r.name, ratelimit.PausedLimit)
 	}
+	// What is not there may be what was misspelled.
+	lacks := c.at
+	if l.strange || r.name == "" {
+		lacks = func(pos, string, ...any) {}
+	}
+	if len(l.On) == 0 {
+		lacks(l.pos, "the limit %q counts no message: its on: is empty\non: '*' is every message", r.name)
+	}
 	switch {
-	case l.spoilt:
-		return r
-	case len(l.On) == 0:
-		c.at(l.pos, "the limit %q counts no message: its on: is empty\non: '*' is every message", r.name)
 	case l.Allow != nil && l.Pace != nil:
 		c.at(l.Pace.pos, "the limit %q has both allow and pace\nwrite two limits", r.name)
 	case l.Pace != nil:
 		c.pace(l, r)
 	case l.Allow != nil:
-		c.quota(l, r)
+		c.quota(l, r, lacks)
 	default:
-		c.at(l.Name.pos, "the limit %q says neither how many nor how fast\nwrite allow: and per:, or pace:", r.name)
+		lacks(l.Name.pos, "the limit %q says neither how many nor how fast\nwrite allow: and per:, or pace:", r.name)
+		c.window(l, r)
 	}
 	if l.Jitter != 0 && l.Pace == nil {
-		c.at(l.pos, "the limit %q has jitter but no pace", r.name)
+		lacks(l.pos, "the limit %q has jitter but no pace", r.name)
 	}
 	if len(l.Plans) > 0 {
 		r.plans = map[string]bool{}
@@ -158,7 +163,7 @@ func (c *compiler) limit(l *limit) *rule {
 	for _, plan := range l.Plans {
 		r.plans[plan.S] = true
 		if l.Allow != nil && l.Allow.Plans != nil {
-			if _, ok := l.Allow.Plans[plan.S]; !ok {
+			if _, ok := l.Allow.places[plan.S]; !ok {
 				c.at(plan.pos, "allow has no number for the plan %q\n%s", plan.S, choose(plan.S, sorted(l.Allow.Plans)))
 			}
 		}
@@ -196,17 +201,26 @@ func (c *compiler) pace(l *limit, r *rule) {
 	}
 }
 
-func (c *compiler) quota(l *limit, r *rule) {
-	names := unitNames()
-	words := append(names[:], "lifetime")
-	if l.WarnAt != nil && !l.WarnAt.Percent && l.Allow.Plans == nil && int64(l.WarnAt.N) > l.Allow.All {
-		c.at(l.WarnAt.pos, "the limit %q warns at %d and allows %d: the warning never comes", r.name, int64(l.WarnAt.N), l.Allow.All)
+func (c *compiler) quota(l *limit, r *rule, lacks reporter) {
+	if w := l.WarnAt; w != nil && !w.Percent && l.Allow.Plans == nil && int64(w.N) > l.Allow.All && !c.g.l.r.misread[l.Allow.pos] {
+		c.at(w.pos, "the limit %q warns at %d and allows %d: the warning never comes", r.name, int64(w.N), l.Allow.All)
 	}
-	per := l.Per.S
+	if l.Per.Line == 0 {
+		lacks(l.Name.pos, "the limit %q does not say per what\nwrite per: day, or per: 24h for the last 24 hours; others are %s", r.name, strings.Join(windows(), ", "))
+	}
+	c.window(l, r)
+}
+
+// windows are the words that per: may be.
+func windows() []string {
+	names := unitNames()
+	return append(names[:], "lifetime")
+}
+
+// window reads per:.
+func (c *compiler) window(l *limit, r *rule) {
+	names, words, per := unitNames(), windows(), l.Per.S
 	if per == "" {
-		if l.Per.Line == 0 {
-			c.at(l.Name.pos, "the limit %q does not say per what\nwrite per: day, or per: 24h for the last 24 hours; others are %s", r.name, strings.Join(words, ", "))
-		}
 		return
 	}
 	if i := slices.Index(names[:], per); i >= 0 {
@@ -268,15 +282,17 @@ func (c *compiler) unknown(word text, service string, all bool) {
 	for name := range c.services {
 		services = append(services, name+".*")
 	}
+	_, kind, _ := strings.Cut(word.S, ".")
+	if kind == "request" && (c.services[service] != nil || slices.Contains(Packs(), service)) {
+		c.at(word.pos, "this version does not have %q yet\nlimits count messages; %s.* is every message of %s", word.S, service, service)
+		return
+	}
 	hint := choose(word.S, c.names)
 	if all {
 		hint = choose(word.S, services)
 	}
 	if c.services[service] == nil && slices.Contains(Packs(), service) {
 		hint = "the pack " + service + " describes it: add it to use:"
-	}
-	if _, kind, _ := strings.Cut(word.S, "."); kind == "request" && c.services[service] != nil {
-		hint = "limits count messages; " + service + ".* is every message of " + service
 	}
 	if all {
 		c.at(word.pos, "there is no message of a service %q\n%s", service, hint)

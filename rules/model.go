@@ -64,9 +64,12 @@ type match struct {
 	Query  map[string]values `yaml:"query" doc:"Values in the query; true where the key must be present, false where it must not."`
 	Header map[string]values `yaml:"header" doc:"Values of headers."`
 	Form   map[string]values `yaml:"form" doc:"Values in a form body."`
-	JSON   map[string]values `yaml:"json" doc:"Values in a JSON body, by JSONPath."`
+	JSON   byPath            `yaml:"json" doc:"Values in a JSON body, by JSONPath."`
 	When   string            `yaml:"when" doc:"An expression for the rare rest."`
 }
+
+// byPath is what is wanted of the values at JSONPaths.
+type byPath map[string]values
 
 // values: a scalar or a list of scalars; true means present, false absent.
 type values struct {
@@ -121,7 +124,7 @@ type outcome struct {
 type condition struct {
 	pos
 	Status []string          `yaml:"status" doc:"200, 2xx, or a list."`
-	JSON   map[string]values `yaml:"json" doc:"Values in the answer by JSONPath: equal, or matched by this regular expression."`
+	JSON   byPath            `yaml:"json" doc:"Values in the answer by JSONPath: equal, or matched by this regular expression."`
 	Header map[string]values `yaml:"header" doc:"Values of the answer's headers: equal, or matched by this regular expression."`
 	Any    []condition       `yaml:"any" doc:"One of these holds."`
 }
@@ -194,16 +197,17 @@ type limit struct {
 	Source       string    `yaml:"source" doc:"Where this was read, and when."`
 
 	changed *override
-	spoilt  bool // part of it could not be read
+	strange bool // it has a key that is not known
 }
 
-func (l *limit) spoil() { l.spoilt = true }
+func (l *limit) done(_ *decoder, _ *node, strange bool) { l.strange = strange }
 
-// allow is one number, or one per plan.
+// allow is one number, or one per plan, each with its place.
 type allow struct {
 	pos
-	All   int64
-	Plans map[string]int64
+	All    int64
+	Plans  map[string]int64
+	places map[string]pos
 }
 
 // override changes a limit that a pack or regime brought.

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -86,8 +87,9 @@ func (u *duration) decode(d *decoder, n *node) { u.Ms, _ = d.span(n) }
 
 func (a *allow) decode(d *decoder, n *node) {
 	if n.Kind == mappingNode {
-		a.Plans = map[string]int64{}
-		d.pairs(n, func(plan string, _, value *node) {
+		a.Plans, a.places = map[string]int64{}, map[string]pos{}
+		d.pairs(n, func(plan string, k, value *node) {
+			a.places[plan] = d.pos(k)
 			if i, ok := d.units(value); ok {
 				a.Plans[plan] = i
 			}
@@ -172,6 +174,46 @@ func (v *values) decode(d *decoder, n *node) {
 	}
 	if s, ok := d.scalar(n); ok {
 		v.Any = []string{s}
+	}
+}
+
+func (b *byPath) decode(d *decoder, n *node) {
+	all := map[string]values{}
+	d.mapping(n, reflect.ValueOf(&all).Elem(), "")
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := n.Content[i]; k.Kind == scalarNode && !d.jsonPath(k) {
+			all["$"] = all[d.fill(k.Value)] // it is said; the rest is read on
+			delete(all, d.fill(k.Value))
+		}
+	}
+	*b = all
+}
+
+// jsonPath reports whether a text looks like a JSONPath; whoever leaves the
+// root out means a member of it.
+func (d *decoder) jsonPath(n *node) bool {
+	if n = aliased(n); strings.HasPrefix(d.fill(n.Value), "$") {
+		return true
+	}
+	meant := "$." + n.Value
+	switch {
+	case strings.HasPrefix(n.Value, "[") || strings.HasPrefix(n.Value, "."):
+		meant = "$" + n.Value
+	case strings.ContainsAny(n.Value, " -"):
+		meant = "$['" + n.Value + "']"
+	}
+	d.bad(n, "%q is not a JSONPath: it begins with $\ndid you mean %q?", n.Value, meant)
+	return false
+}
+
+func (s *source) done(d *decoder, n *node, strange bool) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "json" && s.JSON != "" && !d.jsonPath(n.Content[i+1]) {
+			s.JSON = "$"
+		}
+	}
+	if strange {
+		d.misread(n)
 	}
 }
 

@@ -35,14 +35,13 @@ func choose(word string, words []string) string {
 }
 
 // closest is the word at the smallest edit distance, if that is at most a
-// third of its length; ties go to the alphabet.
+// third of the longer one's length, and three; ties go to the one that begins like the word, then to
+// the alphabet.
 func closest(word string, words []string) string {
-	best, least := "", len(word)/3+1
-	if least > 4 {
-		least = 4
-	}
+	best, least := "", 4
 	for _, w := range words {
-		if d := distance(strings.ToLower(word), strings.ToLower(w), least); d < least || d == least && best != "" && w < best {
+		most := min(max(len(word), len(w))/3, least)
+		if d := distance(strings.ToLower(word), strings.ToLower(w), most); d <= most && (d < least || likelier(word, w, best)) {
 			best, least = w, d
 		}
 	}
@@ -58,6 +57,24 @@ func closest(word string, words []string) string {
 		}
 	}
 	return best
+}
+
+// likelier reports whether a word means a rather than b, which are equally
+// near: few people mistype a word's beginning.
+func likelier(word, a, b string) bool {
+	if x, y := alike(word, a), alike(word, b); x != y {
+		return x > y
+	}
+	return a < b
+}
+
+// alike is how many bytes two words begin with that are the same.
+func alike(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance counts the insertions, deletions, replacements and swaps of
