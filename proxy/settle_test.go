@@ -303,3 +303,24 @@ func TestAnAnswerThatBreaksOffIsNotWholeForTheClient(t *testing.T) {
 		}
 	}
 }
+
+type answeringWith func(*http.Request) (*http.Response, error)
+
+func (f answeringWith) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Memory is not taken by what an answer announces.
+func TestAnAnswerThatAnnouncesMoreThanMemoryIsPassedOn(t *testing.T) {
+	w := newWorld(t, five)
+	w.set.Store(mustLoad(t, mail))
+	w.enforcer.Next = answeringWith(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, ContentLength: 1 << 62, Request: r}, nil
+	})
+	resp, err := w.enforcer.RoundTrip(w.message(context.Background(), "anna", "bob"))
+	if err != nil || resp.ContentLength != 1<<62 {
+		t.Errorf("%+v %v", resp, err)
+	}
+	w.next()
+	if n := w.used("mail.day"); n != 1 {
+		t.Errorf("%d counted, want 1", n)
+	}
+}
