@@ -2,7 +2,7 @@
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-RULES   ?= starter/quotagate.yaml
+RULES   ?= $(or $(wildcard quotagate.yaml),starter/quotagate.yaml)
 FUZZTIME ?= 5m
 
 .DEFAULT_GOAL := help
@@ -11,7 +11,7 @@ FUZZTIME ?= 5m
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## build, then start the proxy on the embedded store with the starter rules
+run: build ## build, then start the proxy on the embedded store with quotagate.yaml, or else starter rules
 	@test -e $(RULES) || bin/quotagate init $(dir $(RULES))
 	bin/quotagate run --store embedded --rules $(RULES)
 
