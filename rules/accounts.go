@@ -48,7 +48,7 @@ func (s *Set) meet(g *gathered) {
 			home = d.Timezone
 		}
 	}
-	s.stranger = &person{plan: g.word(func(d *defaults) text { return d.Plan }, "free"), facts: map[string]any{}}
+	s.stranger = &person{plan: g.word(func(d *defaults) text { return d.Plan }, freePlan), facts: map[string]any{}}
 	s.stranger.loc, s.stranger.calendars = place(home)
 
 	s.accounts = map[string]*person{}

@@ -140,6 +140,17 @@ func (r *reports) at(p pos, format string, args ...any) {
 	}
 }
 
+// once is at, unless something is wrong there already.
+func (r *reports) once(p pos, format string, args ...any) {
+	if !r.wrong(p) {
+		r.at(p, format, args...)
+	}
+}
+
+func (r *reports) wrong(p pos) bool {
+	return slices.ContainsFunc(r.errs, func(e *Error) bool { return e.Pos == p })
+}
+
 func (r *reports) note(p pos, format string, args ...any) {
 	message, hint, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
 	message, hint = printable(message), printable(hint)

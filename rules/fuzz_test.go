@@ -25,6 +25,7 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Add([]byte(wired + accountsOf))
+	f.Add([]byte("\r\r:"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		fsys := fstest.MapFS{"f.yaml": {Data: text}, "wire.yaml": {Data: []byte(wired)}}
 		began := time.Now()

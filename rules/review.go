@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -70,44 +69,6 @@ func (s *Set) Aged(now time.Time) []Warning {
 	return aging
 }
 
-// reviewPlans: a plan is only a word. One that is nearly a plan of the limits
-// would quietly lift them, so it is an error; any other may be meant.
-func (s *Set) reviewPlans(g *gathered) {
-	plans := s.plans()
-	check := func(plan text, whose string) {
-		if plan.S == "" || slices.Contains(plans, plan.S) || len(plans) == 0 {
-			return
-		}
-		if hint := DidYouMean(plan.S, plans); hint != "" {
-			g.l.r.at(plan.pos, "no limit knows the plan %q\n%s", plan.S, hint)
-			return
-		}
-		g.l.r.warn(plan.pos, "no limit knows the plan %q of %s\nlimits are for %s", plan.S, whose, strings.Join(plans, ", "))
-	}
-	for _, name := range sorted(g.accounts) {
-		check(g.accounts[name].Plan, name)
-	}
-	for _, d := range g.defaults {
-		check(d.Plan, "accounts that name none")
-	}
-}
-
-// plans are the plans that limits name, sorted.
-func (s *Set) plans() []string {
-	all := map[string]bool{}
-	for _, r := range s.limits {
-		for plan := range r.plans {
-			all[plan] = true
-		}
-		if r.Allow != nil {
-			for plan := range r.Allow.Plans {
-				all[plan] = true
-			}
-		}
-	}
-	return sorted(all)
-}
-
 func (s *Set) reviewAccounts(g *gathered) {
 	warn := g.l.r.warn
 	for _, name := range sorted(g.accounts) {
@@ -121,7 +82,7 @@ func (s *Set) reviewAccounts(g *gathered) {
 			}
 		}
 		for _, r := range s.limits {
-			if r.Allow == nil || r.Allow.Plans == nil || len(r.on) == 0 || !r.home.everyone && !r.home.only[name] {
+			if r.Allow == nil || r.Allow.Plans == nil || len(r.on) == 0 || !r.home.everyone && !r.home.only[name] || r.plans != nil && !r.plans[p.plan] {
 				continue
 			}
 			if _, ok := r.Allow.Plans[p.plan]; !ok {
