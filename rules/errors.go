@@ -41,13 +41,14 @@ func (p Pos) before(q Pos) int {
 
 // An Error is one thing that is wrong with a rules file.
 type Error struct {
-	Pos Pos
+	Pos Pos `json:"at"`
 	// Message is a sentence without its full stop; Hint, which may be empty,
 	// is the way out.
-	Message, Hint string
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
 	// Line is the line of the file, or of a long one what is around the
 	// place; "" where the whole file is meant.
-	Line string
+	Line string `json:"-"`
 
 	caret int // the column of the place in Line
 	cause error
@@ -224,8 +225,9 @@ func printable(s string) string {
 
 // A Warning is something that works and is probably not what was meant.
 type Warning struct {
-	Pos           Pos
-	Message, Hint string
+	Pos     Pos    `json:"at"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 func (w Warning) String() string {

@@ -35,8 +35,7 @@ type LimitInfo struct {
 	Source string `json:"source,omitempty"`
 	// Pack is the shipped pack or regime it comes from, if any.
 	Pack string `json:"pack,omitempty"`
-	Pos  Pos    `json:"-"`
-	At   string `json:"at"` // file:line:col
+	At   Pos    `json:"at"`
 }
 
 // Allowance is one number, or one for each plan.
@@ -78,7 +77,7 @@ func (s *Set) Limits() []LimitInfo {
 		info := LimitInfo{
 			Name: r.name, On: slices.Clone(r.on), Per: r.Per.S, By: r.By.S, Plans: sorted(r.plans),
 			When: r.When.S, Wait: r.wait, Mode: enforce,
-			Source: r.Source, Pack: r.home.pack, Pos: r.Name.pos, At: r.Name.pos.String(),
+			Source: r.Source, Pack: r.home.pack, At: r.Name.pos,
 		}
 		if r.shadow {
 			info.Mode = shadow

@@ -63,7 +63,7 @@ func TestRuleTestsAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Limits(); len(got) != 1 || got[0].Name != "day" || got[0].At != "t/a.test.yaml:5:19" {
+	if got := s.Limits(); len(got) != 1 || got[0].Name != "day" || got[0].At.String() != "t/a.test.yaml:5:19" {
 		t.Errorf("%+v", got)
 	}
 }
