@@ -115,10 +115,15 @@ const (
 	Later
 	// Refused: no room within the wait. Nothing was charged.
 	Refused
+	// Gone is Fire's answer for an id under which nothing is reserved (any
+	// more): a booking that nobody fired in time, as on a computer that
+	// slept, was given back. It says nothing about room: ask again with
+	// Reserve, with the same Arrived.
+	Gone
 )
 
 func (v Verdict) String() string {
-	return [...]string{"none", "go", "booked", "later", "refused"}[v]
+	return [...]string{"none", "go", "booked", "later", "refused", "gone"}[v]
 }
 
 // A Decision is the answer to a Request.
@@ -127,7 +132,8 @@ type Decision struct {
 	// Now is the store's clock at the decision, in milliseconds.
 	Now int64
 	// At is the slot (Go, Booked), or the earliest time at which every limit
-	// has room (Later, Refused). 0 with Refused means never.
+	// has room (Later, Refused). 0 with Refused means never. With Gone it is
+	// Now.
 	At int64
 	// Limit is the limit that decided; "" for Go. PausedLimit when the
 	// account is paused.
@@ -215,7 +221,7 @@ type Store interface {
 	// have been paused) and marks it as on its way: from then on a crash
 	// counts it. The answer is Go; or Booked, with a later slot, or with the
 	// same if it was fired too early; or Refused and given back. For an id
-	// that is not open it is Refused with At = Now: do not send, ask again.
+	// that is not open it is Gone, with At = Now: do not send, ask again.
 	Fire(ctx context.Context, id string) (Decision, error)
 	// Keep closes a reservation as spent. It does nothing for an id that is
 	// not open.

@@ -197,7 +197,7 @@ func (g *engine) fire(id string) (Decision, error) {
 	now := g.clock.read()
 	res, ok := g.live[id]
 	if !ok {
-		return Decision{Verdict: Refused, Now: now, At: now, Fits: -1}, nil
+		return Decision{Verdict: Gone, Now: now, At: now, Fits: -1}, nil
 	}
 	if res.state == booked && res.slot <= now {
 		_, wide, err := g.canon(res.account)

@@ -175,7 +175,7 @@ func TestARecipientThatBindsIsNotBooked(t *testing.T) {
 		if d.Key != "bert" {
 			s.t.Errorf("key: %q", d.Key)
 		}
-		s.want(s.fire(id), Refused, t0, "")
+		s.want(s.fire(id), Gone, t0, "")
 		// Nothing was charged: the next to another recipient is not behind it.
 		d, _ = s.ask(claims[0], rolling("pair", 1, 10*second).by("carl"))
 		s.want(d, Booked, t0+second, "pace")
@@ -276,7 +276,7 @@ func TestAPauseHoldsRefusesAndMoves(t *testing.T) {
 		s.pause("anna", &Hold{Until: t0 + 10*minute, Why: "throttled again"})
 		s.clock.set(t0 + 65*second)
 		s.want(s.fire(f), Refused, t0+10*minute, PausedLimit)
-		s.want(s.fire(f), Refused, t0+65*second, "") // closed
+		s.want(s.fire(f), Gone, t0+65*second, "") // closed
 		s.pause("anna", nil)
 		d, g := s.ask(p) // f's place was given back
 		s.want(d, Go, t0+65*second, "")
@@ -307,8 +307,25 @@ func TestABookingThatNobodyFiresComesBack(t *testing.T) {
 		s.want(s.look(both...), Refused, 0, "life")
 		d, _ := s.ask(both...)
 		s.want(d, Go, s.clock.ms, "")
-		s.want(s.fire(id), Refused, s.clock.ms, "")
+		s.want(s.fire(id), Gone, s.clock.ms, "")
 	})
+}
+
+// Past a minute nobody comes any more; until then a late client still may.
+func TestABookingIsKeptForAMinuteAfterItsSlot(t *testing.T) {
+	for _, c := range []struct {
+		late int64
+		want Verdict
+	}{{minute, Go}, {minute + 1, Gone}} {
+		eachStore(t, func(s *testStore) {
+			p := pace("pace", second).waiting(minute)
+			s.ask(p)
+			_, id := s.ask(p)
+			s.clock.add(second + c.late)
+			s.ask(lifetime("life", 9))
+			s.want(s.fire(id), c.want, map[Verdict]int64{Go: t0 + second, Gone: s.clock.ms}[c.want], "")
+		})
+	}
 }
 
 func TestReplaceGivesBackFirst(t *testing.T) {
