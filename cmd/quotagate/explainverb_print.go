@@ -17,7 +17,7 @@ const mostNear = 5
 func writeExplanation(w io.Writer, x *proxy.Explanation, now time.Time, loc *time.Location) {
 	line := x.Decision
 	if x.HeldMS > 0 {
-		line += " for " + (time.Duration(x.HeldMS) * time.Millisecond).String()
+		line += " for " + inMoments(time.Duration(x.HeldMS)*time.Millisecond)
 	}
 	fmt.Fprintf(w, "%s: %s\n", line, printable(x.Reason))
 	fact := func(name, value string) {

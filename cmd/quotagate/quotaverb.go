@@ -51,7 +51,11 @@ func (p program) showQuota(ctx context.Context, a accounts, args []string, asJSO
 		if asJSON {
 			return writeJSON(p.stdout, one)
 		}
-		writeAccount(p.stdout, one, now, loc)
+		limits, err := a.limits(ctx)
+		if err != nil {
+			return err
+		}
+		writeAccount(p.stdout, one, limits, now, loc)
 		return nil
 	}
 	all, err := a.all(ctx)
@@ -64,17 +68,22 @@ func (p program) showQuota(ctx context.Context, a accounts, args []string, asJSO
 	if len(all) == 0 {
 		fmt.Fprintln(p.stdout, "No account is listed in the rules, and none has sent anything yet.")
 	}
+	limits, err := a.limits(ctx)
+	if err != nil {
+		return err
+	}
 	for i := range all {
 		if i > 0 {
 			fmt.Fprintln(p.stdout)
 		}
-		writeAccount(p.stdout, &all[i], now, loc)
+		writeAccount(p.stdout, &all[i], limits, now, loc)
 	}
 	return nil
 }
 
-// writeAccount prints an account as a table.
-func writeAccount(w io.Writer, a *admin.Account, now time.Time, loc *time.Location) {
+// writeAccount prints an account as a table of the limits that its services
+// can reach.
+func writeAccount(w io.Writer, a *admin.Account, limits []limitScope, now time.Time, loc *time.Location) {
 	name := printable(a.Name)
 	if a.Paused {
 		name += "  paused"
@@ -86,15 +95,36 @@ func writeAccount(w io.Writer, a *admin.Account, now time.Time, loc *time.Locati
 		}
 	}
 	fmt.Fprintln(w, name)
-	if len(a.Limits) == 0 {
-		fmt.Fprintln(w, "  no limit binds it as a whole")
-		return
+	reach := reaching(services(a.Name, a.Limits, limits), limits)
+	var shown []proxy.LimitUse
+	for _, u := range a.Limits {
+		if can, known := reach[u.Limit]; can || !known || used(&u) {
+			shown = append(shown, u)
+		}
 	}
-	writeUses(w, a.Limits, now, loc)
+	t := tableOfUses(shown, now, loc)
+	for i := range limits {
+		if l := &limits[i]; l.By != "" && reach[l.Name] && l.binds(a.Name) {
+			t.add(l.Name, "", "", l.each(), "(by "+l.By+": see explain)")
+		}
+	}
+	switch hidden := len(a.Limits) - len(shown); {
+	case len(t.rows) == 0:
+		fmt.Fprintln(w, "  no limit binds it")
+	default:
+		t.write(w, "  ")
+		if hidden > 0 && !strings.Contains(a.Name, "~") {
+			fmt.Fprintf(w, "  and %s of services that it has not used yet\n", count(hidden, "limit"))
+		}
+	}
 }
 
 // writeUses prints limits with what is used and left of them.
 func writeUses(w io.Writer, uses []proxy.LimitUse, now time.Time, loc *time.Location) {
+	tableOfUses(uses, now, loc).write(w, "  ")
+}
+
+func tableOfUses(uses []proxy.LimitUse, now time.Time, loc *time.Location) *table {
 	t := newTable("LIMIT", ">USED", ">LEFT", ">ALLOW", "RESETS", "")
 	for i := range uses {
 		u := &uses[i]
@@ -104,7 +134,7 @@ func writeUses(w io.Writer, uses []proxy.LimitUse, now time.Time, loc *time.Loca
 		}
 		used, left, allow := strconv.FormatInt(u.Used, 10), strconv.FormatInt(max(u.Allow-u.Used, 0), 10), strconv.FormatInt(u.Allow, 10)
 		if strings.HasPrefix(u.Measure, "pace") {
-			used, left, allow = "", "", strings.TrimPrefix(u.Measure, "pace ")
+			used, left, allow = "", "", "every "+strings.TrimPrefix(u.Measure, "pace ")
 		}
 		resets, when := "never", ""
 		switch {
@@ -131,7 +161,7 @@ func writeUses(w io.Writer, uses []proxy.LimitUse, now time.Time, loc *time.Loca
 		}
 		t.add(name, used, left, allow, resets, when)
 	}
-	t.write(w, "  ")
+	return t
 }
 
 // shortTime is a time to the minute, or to the second where that matters.

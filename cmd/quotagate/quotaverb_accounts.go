@@ -20,6 +20,7 @@ type accounts interface {
 	names(ctx context.Context) ([]string, error)
 	one(ctx context.Context, name string) (*admin.Account, error)
 	all(ctx context.Context) ([]admin.Account, error)
+	limits(ctx context.Context) ([]limitScope, error)
 	// pause puts the account on hold: until zero, until it is resumed.
 	pause(ctx context.Context, name, why string, until time.Time) error
 	resume(ctx context.Context, name string) error

@@ -27,12 +27,16 @@ func newTable(heads ...string) *table {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// write prints the table behind an indent; no line ends in white space.
+// write prints the table behind an indent; no line ends in white space. The
+// last cell of a row that is shorter than the others may stand over.
 func (t *table) write(w io.Writer, indent string) {
 	widths := make([]int, len(t.heads))
 	lines := append([][]string{t.heads}, t.rows...)
 	for _, row := range lines {
 		for i, cell := range row {
+			if i == len(row)-1 && len(row) < len(t.heads) {
+				break
+			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
@@ -44,7 +48,7 @@ func (t *table) write(w io.Writer, indent string) {
 			if i > 0 {
 				b.WriteString("  ")
 			}
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			pad := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
 			if t.right[i] {
 				b.WriteString(pad + cell)
 			} else {

@@ -38,18 +38,41 @@ var (
 
 func TestQuotaReads(t *testing.T) {
 	var out bytes.Buffer
+	limits := []limitScope{
+		{Name: "linkedin.classic.day", On: []string{"linkedin.message"}},
+		{Name: "slack.day", On: []string{"slack.message"}},
+		{Name: "slack.used", On: []string{"slack.message"}},
+		{Name: "all", On: []string{"linkedin.message", "slack.message"}},
+		{Name: "pair", On: []string{"linkedin.message"}, By: "recipient", Allow: 2.0, Per: "7d"},
+		{Name: "chat", On: []string{"slack.message"}, By: "recipient", Pace: "1.5s"},
+		{Name: "plans", On: []string{"slack.message"}, By: "recipient", Allow: map[string]any{"free": 1.0}},
+		{Name: "others", On: []string{"slack.message"}, By: "recipient", Allow: 1.0, Accounts: []string{"bert"}},
+	}
 	for _, a := range []admin.Account{
 		{Name: "anna", Limits: []proxy.LimitUse{
 			{Limit: "linkedin.classic.day", Used: 12, Allow: 100, Resets: midnight, WarnAt: 80, Measure: "per day"},
 			{Limit: "linkedin.classic.month", Used: 1400, Allow: 1500, Resets: midnight.AddDate(0, 0, 9), WarnAt: 1200, Measure: "per month"},
 			{Limit: "life", Used: 3, Allow: 20000, Measure: "per lifetime"},
-			{Limit: "last24h", Used: 50, Allow: 50, Resets: noon.Add(90 * time.Second), Short: true, Measure: "per 24h0m0s"},
-			{Limit: "space-out", Resets: noon.Add(30 * time.Second), Measure: "pace 1m0s"},
-			{Limit: "tried", Allow: 5, Shadow: true, Measure: "per 24h0m0s"},
+			{Limit: "last24h", Used: 50, Allow: 50, Resets: noon.Add(90 * time.Second), Short: true, Measure: "per 24h"},
+			{Limit: "space-out", Resets: noon.Add(30 * time.Second), Measure: "pace 1m"},
+			{Limit: "tried", Allow: 5, Shadow: true, Measure: "per 24h"},
+		}},
+		// Only what its service can meet, and what was used all the same.
+		{Name: "linkedin~1123456789abcdef", Limits: []proxy.LimitUse{
+			{Limit: "linkedin.classic.day", Allow: 100, Resets: midnight, Measure: "per day"},
+			{Limit: "slack.day", Allow: 5, Resets: midnight, Measure: "per day"},
+			{Limit: "slack.used", Used: 1, Allow: 5, Resets: midnight, Measure: "per day"},
+			{Limit: "all", Allow: 5, Resets: midnight, Measure: "per day"},
+		}},
+		// What a listed one has used tells its services.
+		{Name: "bert", Limits: []proxy.LimitUse{
+			{Limit: "linkedin.classic.day", Allow: 100, Resets: midnight, Measure: "per day"},
+			{Limit: "slack.day", Used: 1, Allow: 5, Resets: midnight, Measure: "per day"},
+			{Limit: "all", Used: 1, Allow: 5, Resets: midnight, Measure: "per day"},
 		}},
 		{Name: "linkedin~0123456789abcdef", Paused: true, Why: "a captcha\x1b[0m", Until: midnight},
 	} {
-		writeAccount(&out, &a, noon, time.UTC)
+		writeAccount(&out, &a, limits, noon, time.UTC)
 	}
 	golden(t, "quota.golden", out.Bytes())
 }
@@ -60,8 +83,8 @@ func TestExplanationReads(t *testing.T) {
 	for _, x := range []proxy.Explanation{
 		{Decision: "hold", Reason: "limit space-out has room within its wait", HeldMS: 12500, Limit: "space-out",
 			Account: "anna", Class: "automated", Messages: []string{"linkedin.message", "linkedin.message", "linkedin.invite"}, Revision: "0123456789ab",
-			Uses: []proxy.LimitUse{{Limit: "space-out", Resets: noon.Add(12500 * time.Millisecond), Short: true, Measure: "pace 1m0s"},
-				{Limit: "pair", Key: "0123456789abcdef", Used: 1, Allow: 2, Resets: midnight, Measure: "per 168h0m0s"}}},
+			Uses: []proxy.LimitUse{{Limit: "space-out", Resets: noon.Add(12500 * time.Millisecond), Short: true, Measure: "pace 1m"},
+				{Limit: "pair", Key: "0123456789abcdef", Used: 1, Allow: 2, Resets: midnight, Measure: "per 7d"}}},
 		{Decision: "pass", Reason: "no rule takes this for a message", Service: "linkedin", Revision: "0123456789ab",
 			Trace: []rules.TraceStep{{Message: "linkedin.message", At: at, Field: "method", Want: "POST"}, {Message: "linkedin.invite", At: at, Field: "path", Want: "/voyager/api/invite"},
 				{Message: "a.a", At: at, Field: "path", Want: "/a"}, {Message: "a.b", At: at, Field: "path", Want: "/b"}, {Message: "a.c", At: at, Field: "path", Want: "/c"}, {Message: "a.d", At: at, Field: "path", Want: "/d"}}},
@@ -77,6 +100,23 @@ func TestDurationsReadInTwoUnits(t *testing.T) {
 		3*time.Hour + 20*time.Minute + 5*time.Second: "3h 20m", 49*time.Hour + 5*time.Minute: "2d 1h", 24*time.Hour + time.Minute: "1d",
 	} {
 		if got := inWords(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestDurationsAreWrittenAsUsersDo(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		7 * 24 * time.Hour: "7d", 24 * time.Hour: "24h", 90 * time.Second: "90s", time.Minute: "1m", 1500 * time.Millisecond: "1.5s",
+	} {
+		if got := asWritten(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		43 * time.Millisecond: "43 ms", 911 * time.Millisecond: "911 ms", 1999 * time.Millisecond: "1.9 s", 12500 * time.Millisecond: "12 s", 125 * time.Second: "2m 5s",
+	} {
+		if got := inMoments(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}

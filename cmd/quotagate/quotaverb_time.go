@@ -71,6 +71,32 @@ func inWords(d time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
+// asWritten is a duration as rules files have it: 7d, 24h, 90s.
+func asWritten(d time.Duration) string {
+	for _, u := range []struct {
+		name string
+		d    time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+		if d%u.d == 0 && d >= u.d && (u.name != "d" || d > u.d) {
+			return fmt.Sprintf("%d%s", d/u.d, u.name)
+		}
+	}
+	return d.String()
+}
+
+// inMoments is a short duration: 43 ms, 911 ms, 1.9 s, 12 s, 2m 5s.
+func inMoments(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Truncate(100*time.Millisecond).Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	}
+	return inWords(d)
+}
+
 // printable keeps control characters of logs and answers out of terminals.
 func printable(s string) string {
 	return strings.Map(func(c rune) rune {
