@@ -117,8 +117,9 @@ func (c *matchRule) hasMethod(method string) bool {
 }
 
 // Read reads the body and says what the call would send: nil if it is no
-// message after all. The error is an *UnreadableError, ErrMixedAccounts,
-// ErrAmbiguous or ErrUnknownAccount; none of them can be let through.
+// message after all. The error is an *UnreadableError, or an *AccountError of
+// ErrMixedAccounts, ErrAmbiguous or ErrUnknownAccount; none of them can be let
+// through.
 func (s *Sighting) Read(body []byte) (*Sending, error) {
 	if len(s.candidates) == 0 {
 		return nil, nil
@@ -155,7 +156,7 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 		}
 		ids, err := making.messages(c.match.message, &in)
 		if err != nil {
-			return nil, err
+			return nil, out.accountError(err)
 		}
 		all = append(all, ids...)
 	}
@@ -166,7 +167,7 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 	var err error
 	out.Account, out.Class, out.Identities, err = s.set.who(all, s.call.ProxyUser, s.call.Authenticated)
 	if err != nil {
-		return nil, err
+		return nil, out.accountError(err)
 	}
 	return &out, nil
 }
