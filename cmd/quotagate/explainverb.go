@@ -102,7 +102,7 @@ func (p program) request(q *question, method, url string) (*admin.ExplainRequest
 		return nil, fmt.Errorf("read the body: %w", err)
 	}
 	if q.at != "" {
-		if r.At, err = parseWhen("at", q.at, time.Now(), 1); err != nil {
+		if r.At, err = parseWhen("at", q.at, time.Now().In(p.location()), 1); err != nil {
 			return nil, err
 		}
 	}

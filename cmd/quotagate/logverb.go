@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"quotagate/proxy"
+	"quotagate/rules"
 )
 
 // decisions are the words of --decision.
@@ -30,7 +36,7 @@ func (p program) logCommand(f *flags) *cobra.Command {
 				return err
 			}
 			if since != "" {
-				if want.since, err = parseWhen("since", since, time.Now(), -1); err != nil {
+				if want.since, err = parseWhen("since", since, time.Now().In(p.location()), -1); err != nil {
 					return err
 				}
 			}
@@ -39,10 +45,7 @@ func (p program) logCommand(f *flags) *cobra.Command {
 					return usageError{hinted(fmt.Errorf("there is no decision %q", d), "the decisions are %s", strings.Join(decisions, ", "))}
 				}
 			}
-			show := p.logPrinter(asJSON)
-			return readLog(cmd.Context(), decisionLogFile(c.Data), want.since, follow, func(line []byte) error {
-				return want.pass(line, show)
-			})
+			return p.showLog(cmd.Context(), c, f, &want, follow, asJSON)
 		},
 	}
 	fl := cmd.Flags()
@@ -55,6 +58,62 @@ func (p program) logCommand(f *flags) *cobra.Command {
 	completeWords(cmd, "decision", decisions)
 	completeFlag(cmd, "account", p.completeAccounts(f))
 	return cmd
+}
+
+// showLog prints the lines that are wanted, and says so where there are none.
+func (p program) showLog(ctx context.Context, c *config, f *flags, want *logFilter, follow, asJSON bool) error {
+	file := decisionLogFile(c.Data)
+	read := func(follow bool, show func([]byte, *logLine) error) error {
+		return readLog(ctx, file, want.since, follow, func(line []byte) error { return want.pass(line, show) })
+	}
+	h := p.logWriter()
+	shown := 0
+	show := func(raw []byte, l *logLine) error {
+		shown++
+		return h.write(l)
+	}
+	switch {
+	case asJSON:
+		show = func(raw []byte, _ *logLine) error {
+			shown++
+			_, err := p.stdout.Write(append(bytes.TrimRight(raw, "\r\n"), '\n'))
+			return err
+		}
+	case follow:
+		h.head() // nothing is known of what comes
+	default:
+		// Twice: the columns are as wide as what stands in them.
+		if err := read(false, h.measure); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	err := read(follow, show)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && p.mistyped(c, f):
+		return hinted(fmt.Errorf("there is no decision log in %s", c.Data), "`quotagate run` writes it; name its data directory with --data")
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	case follow || shown > 0:
+	case want.read == 0 && want.since.IsZero():
+		if !asJSON {
+			fmt.Fprintln(p.stdout, "Nothing has been decided yet.")
+		}
+	default:
+		p.warn("no decision matches")
+		if hint := want.didYouMean(); hint != "" {
+			fmt.Fprintf(p.stderr, "hint: %s\n", hint)
+		}
+	}
+	return nil
+}
+
+// mistyped reports whether the data directory was named and is not there.
+func (p program) mistyped(c *config, f *flags) bool {
+	if f.data == "" && p.variable(envPrefix+"DATA") == "" {
+		return false
+	}
+	_, err := os.Stat(c.Data)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // completeFlag offers a flag's values to the shell.
@@ -93,6 +152,21 @@ type logLine struct {
 type logFilter struct {
 	decisions, accounts, limits []string
 	since                       time.Time
+
+	read int             // lines, wanted or not
+	seen map[string]bool // the names in them
+}
+
+// didYouMean names what may have been meant by an account or a limit that no
+// line has.
+func (w *logFilter) didYouMean() string {
+	names := slices.Sorted(maps.Keys(w.seen))
+	for _, name := range slices.Concat(w.accounts, w.limits) {
+		if !w.seen[name] {
+			return rules.DidYouMean(name, names)
+		}
+	}
+	return ""
 }
 
 // pass hands a line on if it is wanted. What is no JSON was torn when the
@@ -102,6 +176,11 @@ func (w *logFilter) pass(line []byte, show func(raw []byte, l *logLine) error) e
 	if json.Unmarshal(line, &l) != nil {
 		return nil
 	}
+	if w.seen == nil {
+		w.seen = map[string]bool{}
+	}
+	w.read++
+	w.seen[l.Account], w.seen[l.Limit] = true, true
 	any := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
 	if !any(w.decisions, l.Decision) || !any(w.accounts, l.Account) || l.Time.Before(w.since) {
 		return nil

@@ -18,7 +18,8 @@ import (
 // decisions-TIME.jsonl, where TIME is when its last line was written.
 
 // readLog calls f with every line of the log, the rotated files first, and
-// with follow goes on until ctx ends.
+// with follow goes on until ctx ends. Without it the error is os.ErrNotExist
+// where there is no log.
 func readLog(ctx context.Context, file string, since time.Time, follow bool, f func([]byte) error) error {
 	older, err := rotated(file, since)
 	if err != nil {
@@ -94,8 +95,7 @@ func (r *logReader) current(ctx context.Context, older, follow bool) error {
 	case !follow && older:
 		return nil
 	case !follow:
-		return hinted(fmt.Errorf("there is no decision log in %s", filepath.Dir(r.file)),
-			"`quotagate run` writes it; name its data directory with --data")
+		return err
 	}
 	if !follow {
 		return r.last()

@@ -98,6 +98,28 @@ func TestLogFollowsBeforeThereIsOne(t *testing.T) {
 	}
 }
 
+// A log that is followed has columns that do not move.
+func TestLogFollowedHasFixedColumns(t *testing.T) {
+	var out bytes.Buffer
+	w := &logWriter{out: &out, loc: time.UTC}
+	if err := w.head(); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []logLine{
+		{Decision: "forward", Account: "anna", Service: "slack", Kind: "message", Limit: "a.day", Used: 1, Allow: 2, Status: 200, UpstreamMS: 1900},
+		{Decision: "reject", Account: "linkedin~0123456789abcdef", Service: "linkedin", Kind: "open_profile", Limit: "linkedin.classic.month", Used: 1500, Allow: 1500, Status: 429},
+	} {
+		if err := w.write(&l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	at := strings.Index(lines[0], "ANSWER")
+	if len(lines) != 3 || strings.Index(lines[1], "200 in 1.9 s") != at || strings.Index(lines[2], "429") != at {
+		t.Errorf("shown\n%s", out.String())
+	}
+}
+
 func TestLogColoursDecisions(t *testing.T) {
 	var out bytes.Buffer
 	w := &logWriter{out: &out, loc: time.UTC, colour: true}
@@ -121,7 +143,7 @@ func TestLogShowsNoControlCharacters(t *testing.T) {
 	if err := w.write(l); err != nil {
 		t.Fatal(err)
 	}
-	if strings.ContainsAny(strings.TrimSuffix(out.String(), "\n"), "\x1b\r\n\u009b") {
+	if strings.ContainsAny(strings.ReplaceAll(out.String(), "\n", ""), "\x1b\r\u009b") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("shown %q", out.String())
 	}
 }

@@ -17,7 +17,7 @@ func (p program) pauseCommand(f *flags) *cobra.Command {
 			var end time.Time
 			if until != "" {
 				var err error
-				now := time.Now()
+				now := time.Now().In(p.location())
 				if end, err = parseWhen("until", until, now, 1); err != nil {
 					return err
 				}

@@ -125,9 +125,16 @@ func TestDurationsAreWrittenAsUsersDo(t *testing.T) {
 func TestTimesAndDurationsAreRead(t *testing.T) {
 	for s, want := range map[string]time.Time{
 		"2026-11-21T13:00:00+01:00": noon, "30m": noon.Add(30 * time.Minute), "1.5d": noon.Add(36 * time.Hour), "2w": noon.AddDate(0, 0, 14),
+		"2026-12-01": time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), "2026-11-21 12:00": noon, "2026-11-21T12:00:00": noon,
+		"12:00": noon, "13:00": noon.Add(time.Hour), "11:00": noon.Add(23 * time.Hour),
 	} {
 		if got, err := parseWhen("at", s, noon, 1); err != nil || !got.Equal(want) {
 			t.Errorf("%s is %v, %v; want %v", s, got, err, want)
+		}
+	}
+	for s, want := range map[string]time.Time{"13:00": noon.Add(-23 * time.Hour), "11:00": noon.Add(-time.Hour), "1h": noon.Add(-time.Hour)} {
+		if got, err := parseWhen("since", s, noon, -1); err != nil || !got.Equal(want) {
+			t.Errorf("since %s is %v, %v; want %v", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "-5m", "tomorrow", "12", "d", "1e9d"} {

@@ -21,18 +21,33 @@ func (p program) location() *time.Location {
 	return time.Local
 }
 
-// parseWhen reads what --at, --since and --until take: a time, or a duration
-// that counts from now. Without a sign of its own a duration goes in the
-// direction of sign.
+// parseWhen reads what --at, --since and --until take: a time, a day, an hour
+// of the clock where now is, or a duration that counts from now. What has no
+// direction of its own goes in that of sign: 10:00 is the next one or the last.
 func parseWhen(flag, s string, now time.Time, sign time.Duration) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
+	for _, layout := range []string{time.RFC3339, time.DateOnly, "2006-01-02 15:04", "2006-01-02T15:04", time.DateTime, "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	if t, err := time.Parse("15:04", s); err == nil {
+		hour := func(day int) time.Time {
+			return time.Date(now.Year(), now.Month(), now.Day()+day, t.Hour(), t.Minute(), 0, 0, now.Location())
+		}
+		today := hour(0)
+		switch {
+		case sign > 0 && today.Before(now):
+			return hour(1), nil
+		case sign < 0 && today.After(now):
+			return hour(-1), nil
+		}
+		return today, nil
 	}
 	if d, ok := parseSpan(s); ok {
 		return now.Add(sign * d), nil
 	}
 	return time.Time{}, usageError{hinted(fmt.Errorf("--%s %q is neither a time nor a duration", flag, s),
-		"write 2026-11-21T09:00:00+01:00, or 30m, 12h, 7d")}
+		"write 2026-11-21, 10:00, 2026-11-21T09:00:00+01:00, or 30m, 12h, 7d")}
 }
 
 // parseSpan is time.ParseDuration with days and weeks.
