@@ -56,9 +56,9 @@ func beside(t *testing.T, name string) fstest.MapFS {
 func TestUnreadableFilesAreSaidInASentence(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ name, want string }{
-		{filepath.Join(dir, "none.yaml"), "there is no file " + filepath.Join(dir, "none.yaml")},
-		{dir, "is a directory\n  hint: name the files in it: "},
-		{filepath.Join(dir, "*.yaml"), "no file matches "},
+		{filepath.Join(dir, "none.yaml"), filepath.Join(dir, "none.yaml") + ": there is no such file"},
+		{dir, dir + ": this is a directory\n  hint: name the files in it: "},
+		{filepath.Join(dir, "*.yaml"), filepath.Join(dir, "*.yaml") + ": no file matches"},
 	} {
 		_, err := Load([]string{c.name}, Options{Hash: testHash})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -164,10 +164,11 @@ func (r *reports) note(p pos, format string, args ...any) {
 	r.errs = append(r.errs, &Error{Pos: p, Message: message, Hint: hint, Line: line, caret: caret})
 }
 
-// unread notes that a file could not be read.
+// unread notes that a file could not be read; where the place is the file
+// itself, its name is not said twice.
 func (r *reports) unread(p pos, err error) {
 	n := len(r.errs)
-	r.at(p, "%s", sentence(err))
+	r.at(p, "%s", sentence(err, p))
 	if len(r.errs) > n {
 		r.errs[n].cause = err
 	}

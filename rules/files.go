@@ -57,6 +57,11 @@ type files interface {
 	key(name string) string
 }
 
+var (
+	errDirectory = errors.New("it is a directory")
+	errLarge     = errors.New("it is too large")
+)
+
 // disk is the machine's own file system.
 type disk struct{}
 
@@ -66,10 +71,10 @@ func (disk) read(name string) ([]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory\nname the files in it: %s", name, filepath.Join(name, "*.yaml"))
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errDirectory}
 	}
 	if info.Size() > biggest {
-		return nil, fmt.Errorf("%s is larger than %d MiB", name, biggest>>20)
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errLarge}
 	}
 	return os.ReadFile(name)
 }
@@ -90,17 +95,31 @@ func (t tree) read(name string) ([]byte, error)      { return fs.ReadFile(t.fsys
 func (t tree) glob(pattern string) ([]string, error) { return fs.Glob(t.fsys, path.Clean(pattern)) }
 func (t tree) key(name string) string                { return "file " + path.Clean(name) }
 
-// sentence says why a file could not be read.
-func sentence(err error) string {
+// sentence says why a file could not be read, after the place p.
+func sentence(err error, p pos) string {
 	var at *fs.PathError
 	if !errors.As(err, &at) {
 		return err.Error()
 	}
+	named := p == (pos{File: at.Path})
+	name := at.Path
+	if named {
+		name = "the file"
+	}
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && named:
+		return "there is no such file"
 	case errors.Is(err, fs.ErrNotExist):
 		return "there is no file " + at.Path
 	case errors.Is(err, fs.ErrPermission):
-		return at.Path + " cannot be read: permission denied\ngive the user that quotagate runs as the right to read it"
+		return name + " cannot be read: permission denied\ngive the user that quotagate runs as the right to read it"
+	case errors.Is(err, errDirectory):
+		if named {
+			name = "this"
+		}
+		return name + " is a directory\nname the files in it: " + filepath.Join(at.Path, "*.yaml")
+	case errors.Is(err, errLarge):
+		return fmt.Sprintf("%s is larger than %d MiB", name, biggest>>20)
 	}
-	return fmt.Sprintf("%s cannot be read: %v", at.Path, at.Err)
+	return fmt.Sprintf("%s cannot be read: %v", name, at.Err)
 }

@@ -40,7 +40,7 @@ func gather(l *loader) *gathered {
 func (g *gathered) file(f *loaded) {
 	at := g.l.r.at
 	if v := f.file.Version; v != 1 && f.file.Line > 0 && v != 0 {
-		at(f.file.pos, "%s is written in version %d of the rules language, and this is a quotagate of version 1", f.name, v)
+		at(f.file.pos, "this file is written in version %d of the rules language, and this is a quotagate of version 1", v)
 	}
 	if !f.everyone {
 		g.onlyLimits(f)
@@ -87,15 +87,15 @@ func (g *gathered) file(f *loaded) {
 // onlyLimits: what an account uses for itself cannot speak for the others.
 func (g *gathered) onlyLimits(f *loaded) {
 	at := g.l.r.at
-	const why = "%s is used by an account for itself alone, and cannot have %s:\nuse it at the top of the file, or move that part there"
+	const why = "this file is used by an account for itself alone, and cannot have %s:\nuse it at the top of the file, or move that part there"
 	if f.file.Defaults != nil {
-		at(f.file.Defaults.pos, why, f.name, "defaults")
+		at(f.file.Defaults.pos, why, "defaults")
 	}
 	for _, a := range f.file.Accounts {
-		at(a.pos, why, f.name, "accounts")
+		at(a.pos, why, "accounts")
 	}
 	for _, o := range f.file.Override {
-		at(o.pos, why, f.name, "override")
+		at(o.pos, why, "override")
 	}
 }
 

@@ -98,6 +98,8 @@ func (l *loader) paths(at pos, name string, params map[string]string) []*loaded 
 	switch {
 	case err != nil:
 		l.r.at(at, "%q is not a pattern of file names", name)
+	case len(names) == 0 && at.Line == 0:
+		l.r.at(at, "no file matches")
 	case len(names) == 0:
 		l.r.at(at, "no file matches %s", name)
 	}

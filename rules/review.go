@@ -46,15 +46,14 @@ func (s *Set) reviewAge(g *gathered) {
 			g.l.r.at(as.pos, "%q is not a month or a day\nwrite as_of: 2026-11, or 2026-11-21", as.S)
 			continue
 		}
-		s.asOf = append(s.asOf, checked{as.pos, f.name, at})
+		s.asOf = append(s.asOf, checked{as.pos, at})
 	}
 }
 
 // checked is when what a file says was last checked.
 type checked struct {
 	pos
-	name string
-	at   time.Time
+	when time.Time
 }
 
 // Aged are warnings of files that say they were last checked more than a year
@@ -62,8 +61,8 @@ type checked struct {
 func (s *Set) Aged(now time.Time) []Warning {
 	var aging []Warning
 	for _, c := range s.asOf {
-		if now.Sub(c.at) > aged {
-			aging = append(aging, Warning{c.pos, fmt.Sprintf("%s was last checked in %s", c.name, c.at.Format("January 2006")), "see whether the service still says the same"})
+		if now.Sub(c.when) > aged {
+			aging = append(aging, Warning{c.pos, fmt.Sprintf("this file was last checked in %s", c.when.Format("January 2006")), "see whether the service still says the same"})
 		}
 	}
 	return aging

@@ -24,7 +24,7 @@ func TestWarnings(t *testing.T) {
 func TestFilesThatWereCheckedLongAgo(t *testing.T) {
 	s := mustLoad(t, "version: 1\nas_of: 2026-11\nuse: [./a.yaml]", "a.yaml", "version: 1\nas_of: 2025-01-31")
 	aged := s.Aged(mustTime(t, "2026-12-01T00:00:00Z"))
-	if len(aged) != 1 || !strings.HasPrefix(aged[0].String(), "a.yaml:2:8: a.yaml was last checked in January 2025") {
+	if len(aged) != 1 || !strings.HasPrefix(aged[0].String(), "a.yaml:2:8: this file was last checked in January 2025") {
 		t.Error(aged)
 	}
 	if _, err := loadText(t, "version: 1\nas_of: last week"); err == nil || !strings.Contains(err.Error(), `rules.yaml:2:8: "last week" is not a month or a day`) {

@@ -114,7 +114,7 @@ func TestWatchSeesARename(t *testing.T) {
 	if err := os.Remove(filepath.Join(w.dir, "q.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	w.until("there is no file")
+	w.until("there is no such file")
 	w.write("q.yaml", limitOf("day", 4))
 	w.until("day=4")
 }
@@ -152,7 +152,7 @@ func TestWatchSeesWhatFilesUse(t *testing.T) {
 
 func TestWatchReadsAFileThatAppears(t *testing.T) {
 	w := watchFiles(t, nil, "not/yet/q.yaml")
-	w.until("there is no file")
+	w.until("there is no such file")
 	w.write("not/yet/q.yaml", limitOf("day", 1))
 	w.until("day=1")
 }
