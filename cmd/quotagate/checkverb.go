@@ -105,7 +105,7 @@ func limitNames(set *rules.Set) []string {
 type finding struct {
 	File    string `json:"file"`
 	Line    int    `json:"line,omitempty"`
-	Column  int    `json:"column,omitempty"`
+	Column  int    `json:"col,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 }

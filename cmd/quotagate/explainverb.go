@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,9 +51,11 @@ counted. The running proxy is asked; where none runs, the ledger itself.`,
 			if err != nil {
 				return err
 			}
-			x, err := p.explain(cmd.Context(), c, f, r, q.dry)
-			if err != nil {
-				return err
+			x := c.unreachable(r)
+			if x == nil {
+				if x, err = p.explain(cmd.Context(), c, f, r, q.dry); err != nil {
+					return err
+				}
 			}
 			if q.json {
 				return writeJSON(p.stdout, x)
@@ -75,12 +80,16 @@ counted. The running proxy is asked; where none runs, the ledger itself.`,
 }
 
 // request is the question in the admin interface's words.
-func (p program) request(q *question, method, url string) (*admin.ExplainRequest, error) {
-	if req, err := http.NewRequest(method, url, nil); err != nil || req.URL.Host == "" {
-		return nil, usageError{hinted(fmt.Errorf("%s %s is not a method and a URL with a host", printable(method), printable(url)),
+func (p program) request(q *question, method, target string) (*admin.ExplainRequest, error) {
+	req, err := http.NewRequest(method, target, nil)
+	if err != nil || req.URL.Host == "" {
+		return nil, usageError{hinted(fmt.Errorf("%s %s is not a method and a URL with a host", printable(method), printable(target)),
 			"for instance: quotagate explain POST https://slack.com/api/chat.postMessage")}
 	}
-	r := &admin.ExplainRequest{Method: strings.ToUpper(method), URL: url, Header: http.Header{}, ProxyUser: q.as}
+	if portOf(req.URL) == "" {
+		return nil, usageError{hinted(fmt.Errorf("%s:// cannot be proxied", printable(req.URL.Scheme)), "http:// and https:// can")}
+	}
+	r := &admin.ExplainRequest{Method: strings.ToUpper(method), URL: target, Header: http.Header{}, ProxyUser: q.as}
 	for _, h := range q.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok || strings.TrimSpace(name) == "" {
@@ -89,7 +98,6 @@ func (p program) request(q *question, method, url string) (*admin.ExplainRequest
 		r.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	name, file := strings.CutPrefix(q.body, "@")
-	var err error
 	switch {
 	case !file:
 		r.Body = []byte(q.body)
@@ -107,6 +115,38 @@ func (p program) request(q *question, method, url string) (*admin.ExplainRequest
 		}
 	}
 	return r, nil
+}
+
+// portOf is the port that a URL names, or that its scheme stands for; "" for a
+// scheme that the proxy does not speak.
+func portOf(u *url.URL) string {
+	port, ok := map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}[u.Scheme]
+	if ok && u.Port() != "" {
+		return u.Port()
+	}
+	return port
+}
+
+// unreachable is the answer to a request for a port that clients may not name;
+// no rule is asked then. nil is none.
+func (c *config) unreachable(r *admin.ExplainRequest) *proxy.Explanation {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return nil
+	}
+	var allowed []string
+	for _, p := range c.AllowPorts {
+		allowed = append(allowed, strconv.Itoa(int(p)))
+	}
+	port := portOf(u)
+	if slices.Contains(allowed, port) {
+		return nil
+	}
+	return &proxy.Explanation{
+		Decision: proxy.DecisionReject,
+		Reason:   fmt.Sprintf("port %s is not allowed: %sALLOW_PORTS has %s", port, envPrefix, strings.Join(allowed, ",")),
+		Answer:   &rules.Answer{Status: http.StatusForbidden, Header: http.Header{"Quotagate-Error": {"port"}}},
+	}
 }
 
 // explain asks the running proxy, the ledger, or with --dry an empty one.

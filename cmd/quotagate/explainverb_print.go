@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"quotagate/proxy"
 	"quotagate/rules"
@@ -84,23 +86,59 @@ func answerLine(a *rules.Answer) string {
 	return line
 }
 
-// writeNear prints the rules that came nearest, and what did not fit.
+// writeNear prints the rules that came nearest, and what did not fit. Where
+// one fits there is nothing to look for.
 func writeNear(w io.Writer, trace []rules.TraceStep) {
-	if len(trace) == 0 {
+	if len(trace) == 0 || slices.ContainsFunc(trace, func(s rules.TraceStep) bool { return s.Matches() }) {
 		return
+	}
+	var near []*nearMiss
+	for i := range trace {
+		near = fold(near, &trace[i])
 	}
 	fmt.Fprintln(w, "\nthe rules that come nearest:")
 	t := newTable("MESSAGE", "WHERE", "WHAT DOES NOT FIT", "IT WANTS")
-	for i := range trace[:min(len(trace), mostNear)] {
-		s := &trace[i]
-		field := s.Field
-		if s.Matches() {
-			field = "-"
+	for _, m := range near[:min(len(near), mostNear)] {
+		where := m.At.String()
+		if m.more > 0 {
+			where += fmt.Sprintf(" and %d more", m.more)
 		}
-		t.add(s.Message, s.At.String(), field, printable(s.Want))
+		t.add(m.Message, where, m.Field, printable(alternatives(m.Want)))
 	}
 	t.write(w, "  ")
-	if n := len(trace) - mostNear; n > 0 {
+	if n := len(near) - mostNear; n > 0 {
 		fmt.Fprintf(w, "  and %d more\n", n)
 	}
+}
+
+// A nearMiss is one rule, or several that miss in the same way.
+type nearMiss struct {
+	*rules.TraceStep
+	more int
+}
+
+func fold(near []*nearMiss, s *rules.TraceStep) []*nearMiss {
+	for _, m := range near {
+		if m.Message == s.Message && m.Field == s.Field && m.Want == s.Want {
+			m.more++
+			return near
+		}
+	}
+	return append(near, &nearMiss{s, 0})
+}
+
+// widestWant is how much of what a rule wants is shown.
+const widestWant = 60
+
+// alternatives is a list of "this or that", not too long.
+func alternatives(want string) string {
+	all := strings.Split(want, " or ")
+	shown := all[0]
+	for i, one := range all[1:] {
+		if utf8.RuneCountInString(shown)+len(" or ")+utf8.RuneCountInString(one) > widestWant {
+			return shown + fmt.Sprintf(" or %d more", len(all)-1-i)
+		}
+		shown += " or " + one
+	}
+	return shown
 }

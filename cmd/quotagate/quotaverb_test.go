@@ -87,7 +87,12 @@ func TestExplanationReads(t *testing.T) {
 				{Limit: "pair", Key: "0123456789abcdef", Used: 1, Allow: 2, Resets: midnight, Measure: "per 7d"}}},
 		{Decision: "pass", Reason: "no rule takes this for a message", Service: "linkedin", Revision: "0123456789ab",
 			Trace: []rules.TraceStep{{Message: "linkedin.message", At: at, Field: "method", Want: "POST"}, {Message: "linkedin.invite", At: at, Field: "path", Want: "/voyager/api/invite"},
-				{Message: "a.a", At: at, Field: "path", Want: "/a"}, {Message: "a.b", At: at, Field: "path", Want: "/b"}, {Message: "a.c", At: at, Field: "path", Want: "/c"}, {Message: "a.d", At: at, Field: "path", Want: "/d"}}},
+				{Message: "a.a", At: at, Field: "path", Want: "/a"}, {Message: "a.b", At: at, Field: "path", Want: "/b"}, {Message: "a.c", At: at, Field: "path", Want: "/c"}, {Message: "a.d", At: at, Field: "path", Want: "/d"}, {Message: "a.d", At: at, Field: "path", Want: "/d"}}},
+		{Decision: "pass", Reason: "no rule takes this for a message", Service: "slack", Revision: "0123456789ab",
+			Trace: []rules.TraceStep{{Message: "slack.message", At: at, Field: "path", Want: "/api/files.completeUploadExternal"}, {Message: "slack.message", At: at, Field: "path", Want: "/api/files.completeUploadExternal"},
+				{Message: "slack.message", At: at, Field: "path", Want: "/api/chat.postMessage or /api/chat.postEphemeral or /api/chat.scheduleMessage or /api/chat.meMessage"}}},
+		{Decision: "reject", Reason: "the request names no account", Service: "slack", Limit: "unknown-account", Revision: "0123456789ab",
+			Trace: []rules.TraceStep{{Message: "slack.message", At: at}, {Message: "slack.message", At: at, Field: "path", Want: "/x"}}},
 	} {
 		writeExplanation(&out, &x, noon, time.UTC)
 	}
