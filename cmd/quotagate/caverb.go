@@ -34,6 +34,9 @@ func (p program) openCA(f *flags) (*certs.Authority, *config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.named(f); err != nil {
+		return nil, nil, err
+	}
 	ca, err := certs.Open(c.Data, certs.Options{})
 	if err != nil {
 		return nil, nil, withHint(err)

@@ -230,6 +230,19 @@ func dataDir(vars map[string]string) (string, error) {
 // is made if there is none. One that is named elsewhere is somebody's.
 func (c *config) ownHashKey() bool { return c.HashKeyFile == filepath.Join(c.Data, "hash.key") }
 
+// named reports an error for a directory that --data names and that is not
+// there: a verb that only shows something makes nothing in a place that may be
+// mistyped.
+func (c *config) named(f *flags) error {
+	if f.data == "" {
+		return nil
+	}
+	if _, err := os.Stat(c.Data); errors.Is(err, os.ErrNotExist) {
+		return hinted(fmt.Errorf("there is no directory %s", c.Data), "`quotagate run --data %s` makes it; without --data the usual one is used", f.data)
+	}
+	return nil
+}
+
 // makeDataDir makes the data directory, for its owner alone.
 func (c *config) makeDataDir() error {
 	if err := os.MkdirAll(filepath.Join(c.Data, "log"), 0o700); err != nil {

@@ -34,7 +34,7 @@ func (p program) envCommand(f *flags) *cobra.Command {
 			var w *wiring
 			if api != nil {
 				w, err = p.wire(cmd.Context(), c, &api.status, user)
-			} else {
+			} else if err = c.named(f); err == nil {
 				w, err = p.wireBlind(c, user)
 			}
 			if err != nil {
@@ -44,11 +44,9 @@ func (p program) envCommand(f *flags) *cobra.Command {
 				return err
 			}
 			if api == nil {
-				// The last line, since `eval $(quotagate env)` without
-				// quotes makes one line of all.
-				_, err = fmt.Fprintf(p.stdout, "%s No proxy answers on %s now; `quotagate run` starts it.\n", envFormats[i].comment, c.Admin)
+				p.warn("no proxy answers on %s now; `quotagate run` starts it", c.Admin)
 			}
-			return err
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&kind, "for", "sh", "`WHAT`: "+strings.Join(envNames(), ", "))
@@ -59,17 +57,16 @@ func (p program) envCommand(f *flags) *cobra.Command {
 
 // An envFormat writes the settings in the words of one kind of program.
 type envFormat struct {
-	name    string
-	comment string
-	write   func(out io.Writer, w *wiring, env map[string]string) error
+	name  string
+	write func(out io.Writer, w *wiring, env map[string]string) error
 }
 
 var envFormats = []envFormat{
-	{"sh", "#", forShell},
-	{"docker", "#", forDocker},
-	{"node", "//", forNode},
-	{"python", "#", forPython},
-	{"playwright", "//", forPlaywright},
+	{"sh", forShell},
+	{"docker", forDocker},
+	{"node", forNode},
+	{"python", forPython},
+	{"playwright", forPlaywright},
 }
 
 func envNames() []string {

@@ -75,11 +75,19 @@ func TestEnvPrintsForEveryKindOfProgram(t *testing.T) {
 			t.Errorf("%s: exit %d: %s", kind, r.code, r.stderr)
 		}
 		wantContains(t, kind, r.out.String(), want...)
-		wantContains(t, kind, r.out.String(), " No proxy answers on 127.0.0.1:")
+		wantContains(t, "standard error", r.stderr.String(), "quotagate: warning: no proxy answers on 127.0.0.1:")
 	}
 	s.serve(t)
-	if r := s.run(t, "env"); r.code != exitOK || strings.Contains(r.out.String(), "No proxy answers") {
+	if r := s.run(t, "env"); r.code != exitOK || r.stderr.String() != "" {
 		t.Errorf("with a proxy: exit %d, %s%s", r.code, r.out, r.stderr)
+	}
+	typo := filepath.Join(t.TempDir(), "typo")
+	for _, args := range [][]string{{"env", "--data", typo, "--admin", "127.0.0.1:1"}, {"ca", "show", "--data", typo}} {
+		r := s.run(t, args...)
+		if _, err := os.Stat(typo); r.code != exitFailure || err == nil {
+			t.Errorf("%v: exit %d, %v: %s", args, r.code, err, r.stderr)
+		}
+		wantContains(t, "standard error", r.stderr.String(), "there is no directory "+typo, "hint: `quotagate run --data ")
 	}
 	r := s.run(t, "env", "--for", "perl")
 	if r.code != exitUsage {

@@ -105,9 +105,15 @@ func (p program) execThrough(ctx context.Context, c *config, api *proxyAPI, user
 }
 
 // environment is the program's: ours, with the settings over it. QUOTAGATE_ADMIN
-// lets the verbs of quotagate find the same proxy from within.
+// lets the verbs of quotagate find the same proxy from within; the token, by
+// which quotas could be changed, is not the program's business.
 func (p program) environment(w *wiring, admin string) []string {
-	all := append([]string(nil), p.env...)
+	var all []string
+	for _, kv := range p.env {
+		if !strings.HasPrefix(kv, envPrefix+"ADMIN_TOKEN=") {
+			all = append(all, kv)
+		}
+	}
 	for _, v := range w.variables(env.ToMap(p.env)) {
 		all = append(all, v.name+"="+v.value) // the last one counts
 	}

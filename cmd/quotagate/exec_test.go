@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,6 +95,42 @@ func TestExecEndsAsItsProgramDoes(t *testing.T) {
 			wantContains(t, "standard error", r.stderr.String(), c.says)
 		})
 	}
+}
+
+func TestExecGivesNoAdminTokenToItsProgram(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, twoADay)
+	s.env = append(s.env, "QUOTAGATE_ADMIN_TOKEN=sesame")
+	r := s.run(t, "exec", "--", "env")
+	if r.code != exitOK || strings.Contains(r.out.String(), "sesame") || !strings.Contains(r.out.String(), "QUOTAGATE_ADMIN=") {
+		t.Errorf("exit %d: %s%s", r.code, r.out, r.stderr)
+	}
+}
+
+// TestExecSaysThatItsProxyStopped while the program ran.
+func TestExecSaysThatItsProxyStopped(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, twoADay)
+	ctx, cancel := context.WithCancel(t.Context())
+	log := newTranscript()
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, program{args: []string{"run"}, env: s.env, stdout: log, stderr: log}) }()
+	log.await(t, "quotagate is ready")
+	input, hold := io.Pipe()
+	out, stderr := newTranscript(), newTranscript()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(t.Context(), program{args: []string{"exec", "--", "sh", "-c", "echo started; cat"}, env: s.env, stdin: input, stdout: out, stderr: stderr})
+	}()
+	out.await(t, "started")
+	cancel()
+	<-ended
+	hold.Close()
+	if c := <-code; c != exitOK {
+		t.Errorf("exit %d", c)
+	}
+	wantContains(t, "standard error", stderr.String(),
+		"quotagate: the proxy on "+s.variable("QUOTAGATE_LISTEN")+" stopped meanwhile; `quotagate log` has what it decided\n")
 }
 
 func TestExecPassesItsStreamsOn(t *testing.T) {

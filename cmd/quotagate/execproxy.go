@@ -20,7 +20,7 @@ func (p program) ownProxy(ctx context.Context, c *config, f *flags) (api *proxyA
 	}
 	s, err := p.open(&own, version())
 	if errors.Is(err, ratelimit.ErrLocked) {
-		return nil, nil, hinted(err, "for several programs at once, start `quotagate run` first: they then share it")
+		return nil, nil, hinted(err, "start `quotagate run` first, and all programs share it; or name the admin address of the one that runs with --admin")
 	}
 	if err != nil {
 		return nil, nil, err

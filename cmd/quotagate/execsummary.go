@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,11 @@ var decisionWords = []struct{ decision, word string }{
 
 func (s *summary) write(ctx context.Context, out io.Writer) {
 	var after admin.Status
+	var unreached *net.OpError
 	switch err := s.api.call(ctx, http.MethodGet, "/api/v1/status", nil, &after); {
+	case errors.As(err, &unreached):
+		fmt.Fprintf(out, "quotagate: the proxy on %s stopped meanwhile; `quotagate log` has what it decided\n", s.before.Listen)
+		return
 	case err != nil:
 		fmt.Fprintf(out, "quotagate: what became of the messages is not known: %v\n", err)
 		return
