@@ -47,16 +47,24 @@ type barrier struct {
 	status int
 	name   string // the Quotagate-Limit of the answer
 	reason string
+	// message is what was to be sent, where that is known: it is refused in
+	// the service's own words.
+	message *rules.Message
 }
 
 var (
-	unmatched = barrier{http.StatusForbidden, "unmatched", "the rules let nothing pass here that is no message they know"}
-	tooLarge  = barrier{http.StatusRequestEntityTooLarge, "unreadable", "the request could be a message, and its body is larger than what is inspected"}
+	unmatched = barrier{status: http.StatusForbidden, name: "unmatched", reason: "the rules let nothing pass here that is no message they know"}
+	tooLarge  = barrier{status: http.StatusRequestEntityTooLarge, name: "unreadable", reason: "the request could be a message, and its body is larger than what is inspected"}
 )
 
 // unread is the barrier for what the rules could not read.
 func unread(err error) *barrier {
-	return &barrier{http.StatusForbidden, refusalName(err), err.Error()}
+	b := &barrier{status: http.StatusForbidden, name: refusalName(err), reason: err.Error()}
+	var account *rules.AccountError
+	if errors.As(err, &account) {
+		b.message = &account.Message
+	}
+	return b
 }
 
 // bar refuses a request that could be a message and could not be read for
@@ -71,20 +79,33 @@ func (r *reading) bar(b barrier) (*http.Response, error) {
 func (t *transit) bar(req *http.Request, service string, b barrier) (*http.Response, error) {
 	t.sending = nil
 	r := t.newRecord(DecisionReject)
-	r.Service, r.Limit, r.Status, r.Reason = service, b.name, b.status, b.reason
+	r.Service, r.Limit, r.Reason = service, b.name, b.reason
+	if m := b.message; m != nil {
+		r.Service, r.Messages[0] = m.Service, RecordMessage{Kind: m.Kind, Recipients: m.Recipients, Path: m.Pattern}
+	}
 	if t.set.Mode() == "shadow" {
-		r.Decision, r.Status, r.Shadowed = DecisionForward, 0, []string{b.name}
+		r.Decision, r.Shadowed = DecisionForward, []string{b.name}
 		t.emit(r)
 		return t.e.pass(req, t.client)
 	}
 	closeBody(req)
-	a := problem(b.status, "quotagate: "+b.reason, map[string]any{"limit": b.name, "id": t.id})
-	a.Header.Set("Retry-After", retryAfter(t.now, time.Time{}))
+	a := b.answer(t)
+	r.Status = a.Status
 	a.Header[headerDecision] = []string{DecisionReject}
 	a.Header[headerLimit] = []string{b.name}
 	a.Header[headerID] = []string{t.id}
 	t.emit(r)
 	return response(t.req, a), nil
+}
+
+// answer is the refusal that the client gets: there is no use in coming back.
+func (b *barrier) answer(t *transit) rules.Answer {
+	if b.message != nil {
+		return b.message.Refuse(rules.Refusal{Limit: b.name, Reason: b.reason, Now: t.now, ID: t.id})
+	}
+	a := problem(b.status, "quotagate: "+b.reason, map[string]any{"limit": b.name, "id": t.id})
+	a.Header.Set("Retry-After", retryAfter(t.now, time.Time{}))
+	return a
 }
 
 // decider is the use of the limit that decided, or nil.

@@ -121,7 +121,7 @@ func (t *transit) who(ctx context.Context) error {
 			continue
 		}
 		if t.account != "" {
-			return barredError{unread(rules.ErrAmbiguous)}
+			return barredError{unread(&rules.AccountError{Err: rules.ErrAmbiguous, Message: t.sending.Messages[0]})}
 		}
 		t.account = name
 	}
@@ -154,6 +154,10 @@ func (t *transit) again(ctx context.Context) error {
 	d, err := t.e.Ledger.Fire(ctx, t.id)
 	if err != nil {
 		return storeError{err}
+	}
+	if d.Verdict == ratelimit.Gone { // nobody came for it in time: it was given back
+		t.reserved = false
+		return t.reserve(ctx, false)
 	}
 	uses := t.decision.Uses
 	t.took(d)

@@ -124,7 +124,7 @@ func TestEveryItemsIdentityIsTheAccounts(t *testing.T) {
 	}
 	// Items of two accounts are nobody's.
 	resp := w.postAs(t, c, "/batch", `{"list":[{"to":"a","mailbox":"m"},{"to":"b","mailbox":"n"}]}`, letter{})
-	if resp.StatusCode != 403 || resp.Header.Get("Quotagate-Limit") != "ambiguous-account" {
+	if resp.StatusCode != 429 || resp.Header.Get("Quotagate-Limit") != "ambiguous-account" {
 		t.Errorf("two mailboxes in one batch: %s %v", resp.Status, resp.Header)
 	}
 }
