@@ -39,7 +39,7 @@ func (p program) openCA(f *flags) (*certs.Authority, *config, error) {
 	}
 	ca, err := certs.Open(c.Data, certs.Options{})
 	if err != nil {
-		return nil, nil, withHint(err)
+		return nil, nil, c.ours(withHint(err))
 	}
 	return ca, c, nil
 }

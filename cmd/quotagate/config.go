@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
+
+	"quotagate/rules"
 )
 
 const envPrefix = "QUOTAGATE_"
@@ -51,7 +54,7 @@ func newFlags(root *cobra.Command) *flags {
 	p := root.PersistentFlags()
 	p.StringSliceVar(&f.rules, "rules", nil, "rules `FILE`s and globs (QUOTAGATE_RULES, quotagate.yaml)")
 	p.StringVar(&f.data, "data", "", "`DIR` of the CA, the ledger and the log (QUOTAGATE_DATA)")
-	p.StringVar(&f.store, "store", "", "embedded or memory (QUOTAGATE_STORE, embedded)")
+	p.StringVar(&f.store, "store", "", "`STORE` of what is used: embedded or memory (QUOTAGATE_STORE, embedded)")
 	p.StringVar(&f.admin, "admin", "", "`ADDR` of the admin interface (QUOTAGATE_ADMIN, 127.0.0.1:8081)")
 	completeFlag(root, "rules", completeRules)
 	completeFlag(root, "data", completeDirs)
@@ -63,6 +66,9 @@ func newFlags(root *cobra.Command) *flags {
 func (p program) config(f *flags) (*config, error) {
 	vars := env.ToMap(p.env)
 	if err := unknownVariables(vars); err != nil {
+		return nil, err
+	}
+	if err := wrongLists(vars); err != nil {
 		return nil, err
 	}
 	c := &config{}
@@ -120,8 +126,69 @@ func unknownVariables(vars map[string]string) error {
 	}
 	slices.Sort(unknown)
 	slices.Sort(known)
-	return usageError{hinted(fmt.Errorf("unknown variable %s in the environment", strings.Join(unknown, ", ")),
-		"the variables are %s", strings.Join(known, ", "))}
+	what, hint := "variable", "the variables are "+strings.Join(known, ", ")
+	if len(unknown) > 1 {
+		what = "variables"
+	}
+	for _, name := range slices.Backward(unknown) {
+		if meant := rules.DidYouMean(strings.TrimPrefix(name, envPrefix), trimAll(known)); meant != "" {
+			hint = strings.Replace(meant, `"`, `"`+envPrefix, 1) + " " + hint
+		}
+	}
+	return usageError{hinted(fmt.Errorf("unknown %s %s in the environment", what, strings.Join(unknown, ", ")), "%s", hint)}
+}
+
+// trimAll takes the prefix, which all variables have, off their names.
+func trimAll(names []string) []string {
+	var out []string
+	for _, name := range names {
+		out = append(out, strings.TrimPrefix(name, envPrefix))
+	}
+	return out
+}
+
+// wrongLists finds what the library that reads variables has no good words for.
+func wrongLists(vars map[string]string) error {
+	for _, list := range []struct {
+		name  string
+		wrong func(string) string // the hint, or ""
+	}{
+		{"ALLOW_ADDRESSES", wrongAddress},
+		{"ALLOW_PORTS", func(s string) string {
+			if n, err := strconv.ParseUint(s, 10, 16); err != nil || n == 0 {
+				return "write the numbers of ports, for instance 80,443,8443"
+			}
+			return ""
+		}},
+	} {
+		text := vars[envPrefix+list.name]
+		if text == "" {
+			continue
+		}
+		for one := range strings.SplitSeq(text, ",") {
+			if hint := list.wrong(one); hint != "" {
+				return usageError{hinted(fmt.Errorf("%s%s has %q", envPrefix, list.name, one), "%s", hint)}
+			}
+		}
+	}
+	return nil
+}
+
+// wrongAddress is the hint for what is no address and no CIDR. An address that
+// ends in 0 was most likely meant to be a network.
+func wrongAddress(s string) string {
+	p, err := parsePrefix(s)
+	switch {
+	case err != nil:
+		return "write 127.0.0.0/8, or 127.0.0.1/32 for one"
+	case strings.Contains(s, "/") || !p.Addr().Is4() || p.Addr().As4()[3] != 0:
+		return ""
+	}
+	a, bits := p.Addr().As4(), 24
+	for bits > 8 && a[bits/8-1] == 0 {
+		bits -= 8
+	}
+	return fmt.Sprintf("write %s/%d, or %s/32 for one", p.Addr(), bits, p.Addr().Next())
 }
 
 func (c *config) validate() error {
@@ -246,7 +313,18 @@ func (c *config) named(f *flags) error {
 // makeDataDir makes the data directory, for its owner alone.
 func (c *config) makeDataDir() error {
 	if err := os.MkdirAll(filepath.Join(c.Data, "log"), 0o700); err != nil {
-		return hinted(fmt.Errorf("make the data directory: %w", err), "name another with --data or %sDATA", envPrefix)
+		return c.ours(hinted(fmt.Errorf("make the data directory: %w", err), "name another with --data or %sDATA", envPrefix))
 	}
 	return nil
+}
+
+// ours says what a refusal of the system to read or write the data directory
+// most likely means. Any other error stays as it is.
+func (c *config) ours(err error) error {
+	var at *fs.PathError
+	if !errors.Is(err, fs.ErrPermission) || !errors.As(err, &at) || !strings.HasPrefix(at.Path, c.Data) {
+		return err
+	}
+	return hinted(fmt.Errorf("this user may not use the data directory %s: %w", c.Data, at),
+		"it seems to be another user's: run quotagate as that one, or name another with --data or %sDATA", envPrefix)
 }

@@ -36,13 +36,18 @@ func (p program) demoCommand(*flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "see it forward, hold and refuse, with no account anywhere",
-		Long: `Starts a pretend Slack, the proxy and a bot, all on this machine, and shows
-what becomes of the bot's messages. It takes five seconds and leaves nothing.`,
+		Long: `demo starts a pretend Slack, the proxy and a bot, all on this machine, and
+shows what becomes of the bot's messages. It takes five seconds and leaves nothing.`,
 		Args: argCount(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
 			defer cancel()
-			if err := p.demo(ctx); err != nil {
+			err := p.demo(ctx)
+			if cmd.Context().Err() != nil {
+				fmt.Fprintln(p.stderr, "quotagate: the demo was stopped")
+				return exitError(exitFailure)
+			}
+			if err != nil {
 				return fmt.Errorf("the demo broke off: %w", err)
 			}
 			return nil

@@ -1,9 +1,23 @@
 package main
 
 import (
+	"context"
 	"regexp"
 	"testing"
 )
+
+func TestTheDemoEndsInPeaceWhenItIsStopped(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, stderr := newTranscript(), newTranscript()
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, program{args: []string{"demo"}, stdout: out, stderr: stderr}) }()
+	out.await(t, "A bot posts")
+	cancel()
+	if c := <-code; c != exitFailure || stderr.String() != "quotagate: the demo was stopped\n" {
+		t.Errorf("exit %d: %s", c, stderr)
+	}
+}
 
 func TestTheDemoTellsItsStory(t *testing.T) {
 	t.Parallel()

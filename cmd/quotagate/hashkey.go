@@ -38,11 +38,11 @@ func (c *config) openHashKey() (*hashKey, error) {
 			key, err = os.ReadFile(file)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("make the hash key: %w", err)
+			return nil, c.ours(fmt.Errorf("make the hash key: %w", err))
 		}
 	} else if err != nil {
-		return nil, hinted(fmt.Errorf("read the hash key: %w", err),
-			"%sHASH_KEY_FILE names a file of %d bytes or more of any text; without it DATA/hash.key is made and used", envPrefix, minHashKey)
+		return nil, c.ours(hinted(fmt.Errorf("read the hash key: %w", err),
+			"%sHASH_KEY_FILE names a file of %d bytes or more of any text; without it DATA/hash.key is made and used", envPrefix, minHashKey))
 	}
 	key = bytes.TrimSpace(key)
 	if len(key) < minHashKey {

@@ -32,7 +32,7 @@ func openLedger(c *config, key *hashKey, log *slog.Logger) (ratelimit.Store, err
 		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, ratelimit.ErrLocked),
 			"send through the one that runs, or stop it first: two ledgers would count the same account twice over")
 	case err != nil:
-		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data")
+		return nil, c.ours(hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data"))
 	}
 	// The ledger is ours from here on, and so is the file beside it.
 	if err = c.checkKey(key, made); err != nil {
@@ -60,7 +60,7 @@ func (c *config) checkKey(key *hashKey, made bool) error {
 		return c.otherKey()
 	}
 	if err != nil {
-		return fmt.Errorf("note the ledger's hash key: %w", err)
+		return c.ours(fmt.Errorf("note the ledger's hash key: %w", err))
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (p program) showLog(ctx context.Context, c *config, f *flags, want *logFilt
 	default:
 		// Twice: the columns are as wide as what stands in them.
 		if err := read(false, h.measure); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+			return c.ours(err)
 		}
 	}
 	err := read(follow, show)
@@ -92,7 +92,7 @@ func (p program) showLog(ctx context.Context, c *config, f *flags, want *logFilt
 	case errors.Is(err, os.ErrNotExist) && p.mistyped(c, f):
 		return hinted(fmt.Errorf("there is no decision log in %s", c.Data), "`quotagate run` writes it; name its data directory with --data")
 	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return err
+		return c.ours(err)
 	case follow || shown > 0:
 	case want.read == 0 && want.since.IsZero():
 		if !asJSON {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"quotagate/rules"
 )
 
 // A program is one start of quotagate: everything that comes from outside
@@ -55,11 +58,23 @@ func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 // run starts the program and returns its exit code.
 func run(ctx context.Context, p program) int {
 	root := p.rootCommand()
+	var nowhere error // help was asked for a verb that there is not
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if rest := cmd.Flags().Args(); len(rest) > 0 && cmd.HasSubCommands() && !cmd.HasParent() {
+			nowhere = unknownVerb(cmd, rest[0])
+			return
+		}
+		help(cmd, args)
+	})
 	root.SetArgs(p.args)
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = nowhere
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -107,9 +122,8 @@ func (p program) rootCommand() *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{hinted(err, "see `%s --help`", cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(wrongFlag)
+	root.CompletionOptions.DisableDefaultCmd = true
 	f := newFlags(root)
 	root.AddCommand(
 		p.runCommand(f),
@@ -125,8 +139,63 @@ func (p program) rootCommand() *cobra.Command {
 		p.caCommand(f),
 		p.demoCommand(f),
 		p.versionCommand(),
+		p.completionCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
+	root.SetUsageTemplate(strings.NewReplacer(
+		"Usage:", "usage:", "Examples:", "examples:", "Available Commands:", "verbs:",
+		"Global Flags:", "flags of every verb:", "Flags:", "flags:",
+		`Use "{{.CommandPath}} [command] --help" for more information about a command.`, "`{{.CommandPath}} VERB --help` says more about one of them.",
+		"[command]", "VERB",
+	).Replace(root.UsageTemplate()))
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.InitDefaultHelpFlag()
+		cmd.Flags().Lookup("help").Usage = "say how it is used"
+		for _, sub := range cmd.Commands() {
+			sub.InitDefaultHelpFlag()
+			sub.Flags().Lookup("help").Usage = "say how it is used"
+		}
+	}
 	return root
+}
+
+// wrongFlag says what a flag that there is not may have been meant to be.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		var flags []string
+		for _, m := range flagNames.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
+			flags = append(flags, m[1])
+		}
+		if hint := rules.DidYouMean(name, flags); hint != "" {
+			return usageError{hinted(err, "%s", strings.Replace(hint, `"`, `"--`, 1))}
+		}
+	}
+	return usageError{hinted(err, "see `%s --help`", cmd.CommandPath())}
+}
+
+var flagNames = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`)
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [VERB]",
+		Short: "how a verb is used",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || found == cmd.Root() && len(rest) > 0 {
+				return unknownVerb(cmd.Root(), args[0])
+			}
+			return found.Help()
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			if len(args) == 0 {
+				for _, sub := range cmd.Root().Commands() {
+					names = append(names, sub.Name())
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 func unknownVerb(cmd *cobra.Command, verb string) error {

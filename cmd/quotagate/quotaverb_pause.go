@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"quotagate/proxy/admin"
 )
 
 func (p program) pauseCommand(f *flags) *cobra.Command {
@@ -30,13 +32,20 @@ func (p program) pauseCommand(f *flags) *cobra.Command {
 				if err := known(cmd.Context(), a, name); err != nil {
 					return err
 				}
+				before, err := a.one(cmd.Context(), name)
+				if err != nil {
+					return err
+				}
 				if err := a.pause(cmd.Context(), name, why, end); err != nil {
 					return err
 				}
-				if end.IsZero() {
-					fmt.Fprintf(p.stdout, "%s is paused until `quotagate quota resume %s`\n", name, name)
-				} else {
-					fmt.Fprintf(p.stdout, "%s is paused until %s\n", name, shortTime(end, p.location()))
+				until := "`quotagate quota resume " + name + "`"
+				if !end.IsZero() {
+					until = shortTime(end, p.location())
+				}
+				fmt.Fprintf(p.stdout, "%s is paused until %s\n", name, until)
+				if before.Paused {
+					fmt.Fprintf(p.stdout, "this replaces the pause %s\n", pauseWords(before, p.location()))
 				}
 				return nil
 			})
@@ -46,6 +55,18 @@ func (p program) pauseCommand(f *flags) *cobra.Command {
 	cmd.Flags().StringVar(&why, "why", "", "the `REASON`, for whoever is refused")
 	cmd.Flags().StringVar(&until, "until", "", "a `TIME` or duration after which it ends by itself")
 	return cmd
+}
+
+// pauseWords describe a pause: until 2026-11-22 00:00: a captcha.
+func pauseWords(a *admin.Account, loc *time.Location) string {
+	words := "without an end"
+	if !a.Until.IsZero() {
+		words = "until " + shortTime(a.Until, loc)
+	}
+	if a.Why != "" {
+		words += ": " + printable(a.Why)
+	}
+	return words
 }
 
 func (p program) resumeCommand(f *flags) *cobra.Command {
