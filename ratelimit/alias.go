@@ -6,6 +6,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 )
 
@@ -68,32 +69,51 @@ func (g *engine) strangers(account string, aliases []string) (others []*record, 
 
 // together decides a request as if account and the others were one already,
 // and changes nothing: who is refused must not have moved a counter.
-func (g *engine) together(account string, wide *record, others []*record, r *Request, now int64) (Decision, error) {
-	union := wide.clone(account, "")
+func (g *engine) together(account string, wide *record, others []*record, r *Request, place uint64, now int64) (Decision, error) {
+	union := &unionShelf{shelf: g.shelf, others: others, sums: map[string]*record{}}
+	trial := newEngine(Options{Now: g.clock.wall, Log: slog.New(slog.DiscardHandler)}, union)
+	sum := wide.clone(account, "")
+	union.sums[""] = sum
+	trial.follow(account, g.queues[account])
 	for _, o := range others {
-		union.absorb(o.clone(o.account, ""))
-		union.hold = strongerHold(activeHold(union, now), activeHold(o, now))
+		sum.absorb(o.clone(o.account, ""))
+		sum.hold = strongerHold(activeHold(sum, now), activeHold(o, now))
+		trial.follow(account, g.queues[o.account])
 	}
-	shelf := g.shelf
-	g.shelf = unionShelf{shelf, account, others}
-	defer func() { g.shelf = shelf }()
 	dry := *r
 	dry.Dry = true
-	d, _, err := g.attempt(account, union, &dry, now)
+	d, _, _, err := trial.admit(account, sum, &dry, place, now)
 	return d, err
 }
 
-// unionShelf shows an account's keyed records with those of others added to them.
-type unionShelf struct {
-	shelf
-	account string
-	others  []*record
+// follow brings copies of a queue's bookings to account.
+func (g *engine) follow(account string, q *queue) {
+	if q == nil {
+		return
+	}
+	for _, res := range q.list {
+		c := *res
+		c.account = account
+		g.live[c.id] = &c
+		g.enqueue(&c)
+	}
 }
 
-func (u unionShelf) load(account, key string) (*record, error) {
+// unionShelf has an account's records with those of others added to them, as
+// copies. What happens on it stays on it.
+type unionShelf struct {
+	shelf
+	others []*record
+	sums   map[string]*record
+}
+
+func (u *unionShelf) load(account, key string) (*record, error) {
+	if sum, ok := u.sums[key]; ok {
+		return sum, nil
+	}
 	rec, err := u.shelf.load(account, key)
-	if err != nil || account != u.account || key == "" {
-		return rec, err
+	if err != nil {
+		return nil, err
 	}
 	sum := rec.clone(account, key)
 	for _, o := range u.others {
@@ -105,8 +125,13 @@ func (u unionShelf) load(account, key string) (*record, error) {
 			sum.absorb(other.clone(o.account, key))
 		}
 	}
+	u.sums[key] = sum
 	return sum, nil
 }
+
+func (u *unionShelf) touch(*record)       {}
+func (u *unionShelf) book(*reservation)   {}
+func (u *unionShelf) unbook(*reservation) {}
 
 // strongerHold is the one that ends later; nil is none.
 func strongerHold(a, b *Hold) *Hold {

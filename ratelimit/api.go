@@ -89,11 +89,14 @@ type Request struct {
 	Aliases []string
 	Claims  []Claim
 	// Arrived is when the message first asked (ms); every Wait counts from
-	// then. 0 means now.
+	// then. 0 means now, and with Replace the time of the replaced booking.
 	Arrived int64
 	// Replace gives the open reservation of the same ID back before this one
-	// is decided, in the same step: the rules changed while it was held. If
-	// it is now refused, the old one stays given back.
+	// is decided, in the same step: the rules changed while it was held. A
+	// booking keeps its place: those that came after it step back, and are
+	// booked again behind it, none before the slot it had. (One of them that
+	// cannot wait any longer is given back; its Fire is Refused.) If the
+	// request is now refused, the old one stays given back.
 	Replace bool
 	// Dry decides and writes nothing.
 	Dry bool
@@ -195,8 +198,7 @@ type Hold struct {
 // Guarantees, of every store:
 //
 //   - A request takes from all its claims or from none; one that is not
-//     admitted changes nothing (except that Aliases are merged, and that
-//     Replace gives back).
+//     admitted changes nothing (except that Replace gives back).
 //   - No window of a claim that is not Shadow ever holds more than Allow,
 //     counting what is on its way, booked and spent.
 //   - An answer is given after what it charged is as durable as the store can

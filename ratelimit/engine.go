@@ -56,11 +56,18 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 	if err := r.check(now); err != nil {
 		return Decision{}, err
 	}
+	var place uint64 // in the queue, if it has one already
 	if res, ok := g.live[r.ID]; ok && !r.Dry {
 		if !r.Replace {
 			d := res.decision
 			d.Repeated = true
 			return d, nil
+		}
+		if res.state == booked {
+			place = res.order
+		}
+		if r.Arrived == 0 {
+			r.Arrived = res.arrived
 		}
 		if err := g.cancel(r.ID, nil); err != nil {
 			return Decision{}, err
@@ -70,53 +77,82 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if !r.Dry {
-		others, news, err := g.strangers(account, r.Aliases)
-		if err != nil {
-			return Decision{}, err
-		}
-		if news {
-			if d, err := g.together(account, wide, others, r, now); err != nil || d.Verdict > Booked {
-				d.Account = account
-				return d, err
-			}
-			if wide, err = g.adopt(account, wide, r.Aliases, now); err != nil {
-				return Decision{}, err
-			}
-		}
-		if q := g.queues[account]; q != nil {
-			if err := g.expire(account, now); err != nil {
-				return Decision{}, err
-			}
-			if h := activeHold(wide, now); h != nil && h.Until > 0 && len(q.list) > 0 && q.list[0].slot < h.Until {
-				if err := g.requeue(account, wide, now); err != nil {
-					return Decision{}, err
-				}
-			}
-		}
-	}
-	d, charges, err := g.attempt(account, wide, r, now)
-	if err != nil || r.Dry || d.Verdict > Booked {
+	if r.Dry {
+		d, _, err := g.attempt(account, wide, r, 0, now)
 		return d, err
 	}
+	others, news, err := g.strangers(account, r.Aliases)
+	if err != nil {
+		return Decision{}, err
+	}
+	if news {
+		d, err := g.together(account, wide, others, r, place, now)
+		if err != nil || d.Verdict > Booked {
+			return d, err
+		}
+		if wide, err = g.adopt(account, wide, r.Aliases, now); err != nil {
+			return Decision{}, err
+		}
+	}
+	d, charges, behind, err := g.admit(account, wide, r, place, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	if d.Verdict <= Booked {
+		g.open(r, &d, charges, place, now)
+	}
+	if len(behind) > 0 {
+		err = g.rebook(account, wide, behind, now)
+	}
+	return d, err
+}
+
+// admit decides a request in its place and charges it if it may go or is
+// booked. A place in the queue makes those behind it step back: they are
+// withdrawn, and the caller's to book again.
+func (g *engine) admit(account string, wide *record, r *Request, place uint64, now int64) (d Decision, charges []charge, behind []*reservation, err error) {
+	if q := g.queues[account]; q != nil {
+		if err := g.expire(account, now); err != nil {
+			return d, nil, nil, err
+		}
+		if h := activeHold(wide, now); h != nil && h.Until > 0 && len(q.list) > 0 && q.list[0].slot < h.Until {
+			if err := g.requeue(account, wide, now); err != nil {
+				return d, nil, nil, err
+			}
+		}
+	}
+	if place > 0 {
+		if behind, err = g.withdraw(account, place); err != nil {
+			return d, nil, nil, err
+		}
+	}
+	d, charges, err = g.attempt(account, wide, r, 0, now)
+	return d, charges, behind, err
+}
+
+// open makes a reservation of what was admitted.
+func (g *engine) open(r *Request, d *Decision, charges []charge, place uint64, now int64) {
+	account := d.Account
 	g.remember(r.ID)
-	res := &reservation{id: r.ID, account: account, home: account, state: gone, slot: d.At, decision: d, charges: charges}
+	res := &reservation{id: r.ID, account: account, home: account, state: gone, slot: d.At, decision: *d, charges: charges}
 	g.live[r.ID] = res
 	if d.Verdict == Booked {
 		res.state, res.claims, res.arrived = booked, slices.Clone(r.Claims), r.Arrived
 		if res.arrived == 0 {
 			res.arrived = now
 		}
-		g.order++
-		res.order = g.order
+		if res.order = place; place == 0 {
+			g.order++
+			res.order = g.order
+		}
 		g.enqueue(res)
 		g.shelf.book(res)
 	}
-	return d, nil
 }
 
-// attempt decides a request and charges it if it may go or is booked.
-func (g *engine) attempt(account string, wide *record, r *Request, now int64) (Decision, []charge, error) {
+// attempt decides a request, for a slot not before from, and charges it if it
+// may go or is booked.
+func (g *engine) attempt(account string, wide *record, r *Request, from, now int64) (Decision, []charge, error) {
 	g.demands, g.owner = gather(g.demands[:0], g.owner[:0], r.Claims)
 	ds := g.demands
 	for i := range ds {
@@ -130,7 +166,7 @@ func (g *engine) attempt(account string, wide *record, r *Request, now int64) (D
 		}
 		m.ctr = m.record.find(m.claim.Limit, m.claim.Measure, nameOf(m.claim).unit)
 	}
-	s := situation{now: now, arrived: now, hold: activeHold(wide, now), queue: g.queues[account], demands: ds}
+	s := situation{now: now, arrived: now, from: from, hold: activeHold(wide, now), queue: g.queues[account], demands: ds}
 	if r.Arrived > 0 && r.Arrived < now {
 		s.arrived = r.Arrived
 	}

@@ -16,6 +16,9 @@ const (
 type situation struct {
 	now     int64
 	arrived int64
+	// from is the slot of a booking that is decided again: whoever waits for
+	// it comes no earlier. 0 for a request.
+	from int64
 	// hold is the account's, nil when none is active.
 	hold *Hold
 	// queue has the account's bookings; nil when there are none.
@@ -63,6 +66,9 @@ func decide(s *situation) Decision {
 	}
 
 	slot, stuck := s.settle(slot)
+	if stuck == nil && slot < s.from {
+		slot, stuck = s.settle(s.from)
+	}
 	if stuck != nil {
 		d.Verdict, d.Limit, d.Key, d.Why = Refused, stuck.claim.Limit, stuck.claim.Key, ""
 		d.Fits = stuck.fits()

@@ -4,6 +4,8 @@ package ratelimit
 // not yet closed. Only bookings are also written down, so that those of a
 // dead process can be given back; a message on its way counts without that.
 
+import "slices"
+
 type state uint8
 
 const (
@@ -107,16 +109,23 @@ func (g *engine) giveBack(res *reservation, which func(item int) bool) error {
 			rest = append(rest, *ch)
 			continue
 		}
-		rec, err := g.shelf.load(res.account, ch.key)
-		if err != nil {
+		if err := g.refund(res.account, ch); err != nil {
 			return err
-		}
-		if c := rec.find(ch.limit, ch.measure, ch.unit); c != nil {
-			c.refund(ch)
-			g.shelf.touch(rec)
 		}
 	}
 	res.charges = rest
+	return nil
+}
+
+func (g *engine) refund(account string, ch *charge) error {
+	rec, err := g.shelf.load(account, ch.key)
+	if err != nil {
+		return err
+	}
+	if c := rec.find(ch.limit, ch.measure, ch.unit); c != nil {
+		c.refund(ch)
+		g.shelf.touch(rec)
+	}
 	return nil
 }
 
@@ -130,34 +139,90 @@ func (g *engine) release(res *reservation) {
 }
 
 // requeue books an account's waiting messages again, in their order, because
-// a pause reaches beyond their slots. Those that cannot wait that long are
-// given back; whoever fires them hears of it.
+// a pause reaches beyond their slots.
 func (g *engine) requeue(account string, wide *record, now int64) error {
+	list, err := g.withdraw(account, 0)
+	if err != nil {
+		return err
+	}
+	return g.rebook(account, wide, list, now)
+}
+
+// withdraw takes the bookings that came after another out of the queue and
+// refunds what they charged, which they still name: rebook ends what withdraw
+// begins, in the same step.
+func (g *engine) withdraw(account string, after uint64) ([]*reservation, error) {
 	q := g.queues[account]
+	if q == nil {
+		return nil, nil
+	}
 	delete(g.queues, account)
+	var list []*reservation
 	for _, res := range q.list {
-		g.remember(res.id)
-		g.shelf.unbook(res)
-		if err := g.giveBack(res, nil); err != nil {
-			return err
+		if res.order > after {
+			list = append(list, res)
+		} else {
+			g.enqueue(res)
 		}
 	}
-	for _, res := range q.list {
+	for _, res := range list {
+		g.remember(res.id)
+		for i := range res.charges {
+			if err := g.refund(account, &res.charges[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}
+
+// rebook books withdrawn messages again, in their order: at their slots, where
+// there still is room, or later. Those that cannot wait that long have been
+// given back; whoever fires them hears of it.
+func (g *engine) rebook(account string, wide *record, list []*reservation, now int64) error {
+	for _, res := range list {
 		d, charges, err := g.attempt(account, wide, &Request{
 			ID: res.id, Claims: res.claims, Arrived: res.arrived,
-		}, now)
+		}, res.slot, now)
 		if err != nil {
 			return err
 		}
-		res.decision, res.charges, res.slot = d, charges, d.At
-		if d.Verdict != Booked {
-			res.decision.Verdict, res.state = Refused, moot
+		if d.Verdict > Booked {
+			d.Verdict = Refused
+			res.state, res.decision, res.charges, res.slot = moot, d, nil, d.At
+			g.shelf.unbook(res)
 			continue
 		}
+		if d.At == res.slot || d.Verdict == Go {
+			// It waits for what it waited for.
+			was := res.decision
+			was.At, was.Uses = d.At, d.Uses
+			d = was
+		}
+		for i := range charges {
+			charges[i].inherit(res.charges, d.Uses)
+		}
+		same := d.At == res.slot && slices.Equal(charges, res.charges)
+		res.decision, res.charges, res.slot = d, charges, d.At
 		g.enqueue(res)
-		g.shelf.book(res)
+		if !same {
+			g.shelf.book(res)
+		}
 	}
 	return nil
+}
+
+// inherit takes over that a booking waits for the charge's counter, though by
+// now there may be room in it.
+func (ch *charge) inherit(before []charge, uses []Use) {
+	for i := range before {
+		b := &before[i]
+		ch.bound = ch.bound || b.bound && b.measure == ch.measure && b.limit == ch.limit && b.unit == ch.unit && b.key == ch.key
+	}
+	for i := range uses {
+		u := &uses[i]
+		u.Short = u.Short || ch.bound && u.Limit == ch.limit && u.Key == ch.key
+	}
 }
 
 // expire gives back bookings that nobody fired.
