@@ -52,7 +52,7 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		return goproxy.RejectConnect, host
 	}
 	name, port, err := splitTarget(host, "")
-	if err != nil {
+	if err != nil || ctx.Req.RequestURI != host { // a user or a path beside it
 		ctx.Resp = response(ctx.Req, problem(http.StatusBadRequest, "quotagate: CONNECT wants host:port", nil))
 		return goproxy.RejectConnect, host
 	}
