@@ -24,9 +24,9 @@ func (p program) execCommand(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec [--as ACCOUNT] -- CMD...",
 		Short: "run a program through the proxy",
-		Long: `exec runs a program with everything set that brings it through the proxy. If none
-answers on the admin address, one runs for as long as the program does. The
-exit code is the program's.`,
+		Long: `exec runs a program with everything set that brings it through the proxy. If
+none answers on the admin address, one runs for as long as the program does.
+The exit code is the program's.`,
 		Example: `  quotagate exec -- python3 bot.py
   quotagate exec --as anna -- node send.js`,
 		Args:                  argCount(1, -1),
