@@ -71,9 +71,14 @@ func (l *notedLedger) Keep(ctx context.Context, id string) error {
 	return l.Store.Keep(ctx, id)
 }
 
-func (l *notedLedger) Cancel(ctx context.Context, id string, items ...int) error {
-	l.note(strings.TrimSuffix(fmt.Sprint("cancel ", items), " []"))
-	return l.Store.Cancel(ctx, id, items...)
+func (l *notedLedger) Cancel(ctx context.Context, id string) error {
+	l.note("cancel")
+	return l.Store.Cancel(ctx, id)
+}
+
+func (l *notedLedger) CancelItems(ctx context.Context, id string, items []int) error {
+	l.note(fmt.Sprint("cancel ", items))
+	return l.Store.CancelItems(ctx, id, items)
 }
 
 func (w *world) post(t *testing.T, c *http.Client, body string) *http.Response {

@@ -201,8 +201,10 @@ func (t *transit) giveBack(items ...int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.req.Context()), settleTimeout)
 	defer cancel()
 	// If the ledger cannot take it back, it stays counted: never over.
-	_ = t.e.Ledger.Cancel(ctx, t.id, items...)
 	if len(items) == 0 {
+		_ = t.e.Ledger.Cancel(ctx, t.id)
 		t.reserved = false
+	} else {
+		_ = t.e.Ledger.CancelItems(ctx, t.id, items)
 	}
 }

@@ -228,10 +228,13 @@ type Store interface {
 	// Keep closes a reservation as spent. It does nothing for an id that is
 	// not open.
 	Keep(ctx context.Context, id string) error
-	// Cancel gives back what the reservation charged: all of it, or the
-	// named items. The rest of it, if any, stays open. It does nothing for
+	// Cancel gives back all that the reservation charged. It does nothing for
 	// an id that is not open.
-	Cancel(ctx context.Context, id string, items ...int) error
+	Cancel(ctx context.Context, id string) error
+	// CancelItems gives back what these items of the reservation charged; no
+	// items are nothing. The rest of it, if any, stays open. It does nothing
+	// for an id that is not open.
+	CancelItems(ctx context.Context, id string, items []int) error
 	// Resolve returns the account that the first known of these identities
 	// stands for, or the first identity itself if none is known.
 	Resolve(ctx context.Context, identities []string) (string, error)

@@ -111,6 +111,7 @@ const (
 	doFire
 	doKeep
 	doCancel
+	doCancelItems
 	doResolve
 	doPause
 	doAccounts
@@ -207,10 +208,18 @@ func (e *Embedded) Keep(ctx context.Context, id string) error {
 }
 
 // Cancel implements Store.
-func (e *Embedded) Cancel(ctx context.Context, id string, items ...int) error {
+func (e *Embedded) Cancel(ctx context.Context, id string) error {
 	o := ops.Get().(*op)
 	defer forget(o)
-	o.verb, o.id, o.items = doCancel, id, items
+	o.verb, o.id = doCancel, id
+	return e.do(ctx, o)
+}
+
+// CancelItems implements Store.
+func (e *Embedded) CancelItems(ctx context.Context, id string, items []int) error {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.id, o.items = doCancelItems, id, items
 	return e.do(ctx, o)
 }
 
@@ -378,7 +387,9 @@ func (e *Embedded) run(o *op) {
 	case doKeep:
 		g.keep(o.id)
 	case doCancel:
-		o.err = g.cancel(o.id, o.items)
+		o.err = g.cancel(o.id)
+	case doCancelItems:
+		o.err = g.cancelItems(o.id, o.items)
 	case doResolve:
 		o.name, o.err = e.resolve(o.names)
 	case doPause:

@@ -67,7 +67,7 @@ func TestBothStoresDecideAlike(t *testing.T) {
 			case 0:
 				errA, errB = mem.Keep(ctx, id), emb.Keep(ctx, id)
 			case 1:
-				errA, errB = mem.Cancel(ctx, id, 1), emb.Cancel(ctx, id, 1)
+				errA, errB = mem.CancelItems(ctx, id, []int{1}), emb.CancelItems(ctx, id, []int{1})
 			case 2:
 				errA, errB = mem.Cancel(ctx, id), emb.Cancel(ctx, id)
 			default:

@@ -69,7 +69,7 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 		if r.Arrived == 0 {
 			r.Arrived = res.arrived
 		}
-		if err := g.cancel(r.ID, nil); err != nil {
+		if err := g.cancel(r.ID); err != nil {
 			return Decision{}, err
 		}
 	}
@@ -270,17 +270,23 @@ func (g *engine) keep(id string) {
 	}
 }
 
-func (g *engine) cancel(id string, items []int) error {
+func (g *engine) cancel(id string) error {
 	res, ok := g.live[id]
 	if !ok {
 		return nil
 	}
 	g.remember(id)
-	if len(items) == 0 {
-		g.release(res)
-		delete(g.live, id)
-		return g.giveBack(res, nil)
+	g.release(res)
+	delete(g.live, id)
+	return g.giveBack(res, nil)
+}
+
+func (g *engine) cancelItems(id string, items []int) error {
+	res, ok := g.live[id]
+	if !ok || len(items) == 0 {
+		return nil
 	}
+	g.remember(id)
 	cancelled := func(item int) bool { return slices.Contains(items, item) }
 	wasBooked := res.state == booked
 	g.release(res)

@@ -74,8 +74,13 @@ func TestClaimsOfABatchAreSummedAndSettledByItem(t *testing.T) {
 		if len(d.Uses) != 5 || d.Uses[0].Used != 4 {
 			s.t.Errorf("uses: %+v", d.Uses)
 		}
-		s.cancel(id, 1, 2)
-		s.cancel(id, 1, 2)
+		s.cancelItems(id) // none is not all
+		s.cancelItems(id, 7)
+		if u := s.look(s.daily("day", 5)).Uses; u[0].Used != 4 {
+			s.t.Errorf("after giving none back: %+v", u)
+		}
+		s.cancelItems(id, 1, 2)
+		s.cancelItems(id, 1, 2)
 		if u := s.look(s.daily("day", 5), lifetime("to", 1).by("r1"), lifetime("to", 1).by("r3")).Uses; u[0].Used != 2 || u[1].Used != 0 || u[2].Used != 1 {
 			s.t.Errorf("after giving two back: %+v", u)
 		}

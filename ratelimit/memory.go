@@ -68,12 +68,21 @@ func (m *Memory) Keep(ctx context.Context, id string) error {
 }
 
 // Cancel implements Store.
-func (m *Memory) Cancel(ctx context.Context, id string, items ...int) error {
+func (m *Memory) Cancel(ctx context.Context, id string) error {
 	if err := m.enter(ctx); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
-	return m.engine.cancel(id, items)
+	return m.engine.cancel(id)
+}
+
+// CancelItems implements Store.
+func (m *Memory) CancelItems(ctx context.Context, id string, items []int) error {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	return m.engine.cancelItems(id, items)
 }
 
 // Resolve implements Store.

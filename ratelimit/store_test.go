@@ -148,9 +148,16 @@ func (s *testStore) fire(id string) Decision {
 	return d
 }
 
-func (s *testStore) cancel(id string, items ...int) {
+func (s *testStore) cancel(id string) {
 	s.t.Helper()
-	if err := s.Cancel(context.Background(), id, items...); err != nil {
+	if err := s.Cancel(context.Background(), id); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *testStore) cancelItems(id string, items ...int) {
+	s.t.Helper()
+	if err := s.CancelItems(context.Background(), id, items); err != nil {
 		s.t.Fatal(err)
 	}
 }
