@@ -41,7 +41,8 @@ type Message struct {
 	ID string
 	// Cost is what the pack says the service counts.
 	Cost int64
-	// Segments is how many SMS segments the text takes; 1 where it has none.
+	// Segments is how many SMS segments the text takes; 1 where it has none,
+	// and where neither the pack nor a limit counts segments.
 	Segments int64
 	// Pattern is the path pattern that matched, which has no values in it.
 	Pattern string

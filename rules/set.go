@@ -2,6 +2,7 @@ package rules
 
 import (
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type Set struct {
 	accounts map[string]*person
 	stranger *person // an account that is not listed
 	limits   []*rule
+	segments bool               // some limit counts segments
 	byName   map[string][]*rule // by the name of the message, in the order of the files
 }
 
@@ -69,6 +71,7 @@ func build(l *loader, o Options) *Set {
 	s.unknown = g.word(func(d *defaults) text { return d.UnknownAccount }, reject)
 	s.meet(g)
 	s.compile(g)
+	s.segments = slices.ContainsFunc(s.limits, func(r *rule) bool { return r.Count.S == "segments" })
 	s.review(g)
 	return s
 }

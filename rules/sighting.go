@@ -135,7 +135,7 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 		}
 	}
 	var out Sending
-	making := making{hash: s.set.o.Hash, out: &out}
+	making := making{hash: s.set.o.Hash, segments: s.set.segments, out: &out}
 	var all []identity
 	held := make([]candidate, 0, 4)
 	for _, c := range s.candidates {

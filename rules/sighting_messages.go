@@ -22,7 +22,8 @@ const (
 type making struct {
 	hash       func(kind, value string) string
 	out        *Sending
-	recipients int // of all messages
+	recipients int  // of all messages
+	segments   bool // some limit counts them
 	// hashed are the recipients found within the items of one batch.
 	hashed map[string]string
 }
@@ -109,8 +110,10 @@ func (k *making) message(r *messageRule, in *input) error {
 	k.recipients += len(m.Recipients)
 	ids, shared := firstPresent(r.id, in, false)
 	m.ID = k.id(r, ids, shared)
-	text, shared := firstPresent(r.text, in, false)
-	m.Segments = textSegments(text, shared)
+	if k.segments || r.def.Cost.By == "segments" {
+		text, shared := firstPresent(r.text, in, false)
+		m.Segments = textSegments(text, shared)
+	}
 	switch r.def.Cost.By {
 	case "recipients":
 		m.Cost = max(1, int64(len(m.Recipients)))

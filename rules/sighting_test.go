@@ -253,8 +253,12 @@ func TestIDs(t *testing.T) {
 		}
 		return got.Messages[0]
 	}
-	if m := read(`{"id":"x1","text":"` + strings.Repeat("a", 161) + `"}`); m.ID != "<chat.id x1>" || m.Segments != 2 {
-		t.Errorf("%+v", m)
+	for _, counted := range []bool{true, false} {
+		s.segments = counted
+		want := map[bool]int64{true: 2, false: 1}[counted]
+		if m := read(`{"id":"x1","text":"` + strings.Repeat("a", 161) + `"}`); m.ID != "<chat.id x1>" || m.Segments != want {
+			t.Errorf("segments counted %v: %+v", counted, m)
+		}
 	}
 	if m := read(`id=1&id=2`); m.ID != "" {
 		t.Errorf("two ids that differ: %q", m.ID)
