@@ -88,6 +88,7 @@ func TestOnlyRightCredentialsOpenTheProxy(t *testing.T) {
 		"another scheme":     "Bearer s3cret",
 		"no base64":          "Basic anna:s3cret",
 		"the scheme alone":   "Basic",
+		"a bearer token":     "Bearer " + base64.StdEncoding.EncodeToString([]byte("anna:s3cret")),
 		"more behind it":     basic("anna:s3cret:"),
 		"two in one, unused": basic("anna:wrong") + ", " + basic("anna:s3cret"),
 	} {
@@ -111,10 +112,29 @@ func TestOnlyRightCredentialsOpenTheProxy(t *testing.T) {
 	if got := d.taken(); len(got) > 0 {
 		t.Errorf("dialled %q", got)
 	}
-	for _, credentials := range []string{basic("anna:s3cret"), "bAsIc " + base64.StdEncoding.EncodeToString([]byte("anna:s3cret")) + " "} {
+	for _, credentials := range []string{basic("anna:s3cret"), "bAsIc   " + base64.StdEncoding.EncodeToString([]byte("anna:s3cret")) + " "} {
 		for _, line := range []string{"CONNECT chat.example:443", "CONNECT other.example:443", "GET https://chat.example/"} {
 			if resp := w.raw(t, line+" HTTP/1.1\r\nHost: chat.example\r\nProxy-Authorization: "+credentials+"\r\n\r\n"); resp.StatusCode != 200 {
 				t.Errorf("%s, %s: %s", line, credentials, resp.Status)
+			}
+		}
+	}
+}
+
+// Whoever checks passwords need not think of clients that give none.
+func TestNobodyIsNotAsked(t *testing.T) {
+	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
+		c.Authenticate = func(user, password string) bool {
+			if user == "" && password == "" {
+				t.Error("nobody's password was checked")
+			}
+			return true
+		}
+	})
+	for _, credentials := range []string{"", "Proxy-Authorization: Bearer abc\r\n", "Proxy-Authorization: Basic !\r\n"} {
+		for _, line := range []string{"CONNECT chat.example:443", "GET https://chat.example/"} {
+			if resp := w.raw(t, line+" HTTP/1.1\r\nHost: chat.example\r\n"+credentials+"\r\n"); resp.StatusCode != 407 {
+				t.Errorf("%s %q: %s", line, credentials, resp.Status)
 			}
 		}
 	}
@@ -174,6 +194,9 @@ func TestTheProxyAnswersUnderItsOwnNameOnly(t *testing.T) {
 	w := newWorld(t, five, d.watch, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
 		c.Internal = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			asked = append(asked, r.Method+" "+r.URL.Path)
+			if v, ok := r.Header["Proxy-Authorization"]; ok {
+				t.Errorf("the page is given %q", v)
+			}
 			io.WriteString(rw, "internal")
 		})
 	})
@@ -188,7 +211,7 @@ func TestTheProxyAnswersUnderItsOwnNameOnly(t *testing.T) {
 		"GET http://quotagate.internal@10.0.0.1/": false,
 	} {
 		asked = nil
-		resp := w.raw(t, line+" HTTP/1.1\r\nHost: quotagate.internal\r\nConnection: close\r\n\r\n")
+		resp := w.raw(t, line+" HTTP/1.1\r\nHost: quotagate.internal\r\nProxy-Authorization: "+basic("anna:s3cret")+"\r\nConnection: close\r\n\r\n")
 		body, _ := io.ReadAll(resp.Body)
 		if (string(body) == "internal") != internal || (len(asked) == 1) != internal {
 			t.Errorf("%s: %s %s, asked %q", line, resp.Status, body, asked)
@@ -260,6 +283,10 @@ func TestTargetsThatCannotBeReadAreNotDialled(t *testing.T) {
 		"chat.example:443:443":          400,
 		":443":                          400,
 		"[]:443":                        400,
+		"user@chat.example:443":         400,
+		"user:pw@chat.example:443":      400,
+		"chat.example:443/send":         400,
+		"chat.example:443?a":            400,
 		"chat.example%00:443":           400,
 		"chat..example:443":             0, // whatever it is, it is not chat.example
 		"other.example:25":              403,
