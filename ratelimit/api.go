@@ -175,7 +175,7 @@ type Use struct {
 	// Short reports that the counter had no room.
 	Short bool
 	// Warn reports that this request was the one that crossed WarnAt, once
-	// per window.
+	// per window. If what it took is given back, the next to cross warns.
 	Warn bool
 	// Shadow limits count and never decide.
 	Shadow bool

@@ -117,6 +117,7 @@ func (c *counter) refundCalendar(ch *charge) {
 	for i := range c.wins {
 		if w := &c.wins[i]; w.label == ch.label {
 			w.used = max(w.used-ch.cost, 0)
+			w.warned = w.warned && !ch.warned
 			return
 		}
 	}

@@ -179,13 +179,20 @@ func (d *decoder) counter(c *counter) {
 	}
 }
 
+// warnedBit in a charge's measure says that it warned.
+const warnedBit = 0x80
+
 // appendBooking writes down what gives a booking back.
 func appendBooking(b []byte, charges []charge) []byte {
 	b = append(b, 0, 0, 0, 0)
 	b = binary.AppendUvarint(b, uint64(len(charges)))
 	for i := range charges {
 		c := &charges[i]
-		b = append(b, byte(c.measure))
+		m := byte(c.measure)
+		if c.warned {
+			m |= warnedBit
+		}
+		b = append(b, m)
 		b = appendString(b, c.key)
 		b = appendString(b, c.limit)
 		b = appendString(b, c.unit)
@@ -204,8 +211,9 @@ func decodeBooking(id string, b []byte) ([]charge, error) {
 	d := decoder{b: body}
 	charges := make([]charge, d.count())
 	for i := range charges {
+		m := d.byte()
 		charges[i] = charge{
-			measure: Measure(d.byte()), key: d.string(), limit: d.string(), unit: d.string(),
+			measure: Measure(m &^ warnedBit), warned: m&warnedBit != 0, key: d.string(), limit: d.string(), unit: d.string(),
 			cost: d.int(), label: d.string(), at: d.int(),
 		}
 	}

@@ -30,7 +30,7 @@ func FuzzRecord(f *testing.F) {
 
 func TestABookingIsReadAsItWasWritten(t *testing.T) {
 	in := []charge{
-		{key: "bert", limit: "day", unit: "day", measure: Calendar, cost: 3, label: "2026-11-23", at: t0},
+		{key: "bert", limit: "day", unit: "day", measure: Calendar, cost: 3, label: "2026-11-23", at: t0, warned: true},
 		{limit: "pace", measure: Pace, cost: 1, at: t0 + 1},
 	}
 	out, err := decodeBooking("id", appendBooking(nil, in))

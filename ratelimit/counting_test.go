@@ -118,15 +118,55 @@ func TestAWarningComesOnceAWindow(t *testing.T) {
 				s.t.Errorf("%s: %v", kind().Limit, got)
 			}
 		}
-		_, id := s.ask(s.daily("again", 10).costing(3).warning(3))
-		s.cancel(id)
-		if warned(s.daily("again", 10).costing(3).warning(3)) {
-			s.t.Error("warned twice in a window")
-		}
 		s.clock.add(day)
 		if !warned(s.daily("again", 10).costing(5).warning(3)) || !warned(rolling("roll", 10, day).costing(3).warning(3)) {
 			s.t.Error("not warned in the next window")
 		}
+	})
+}
+
+// Nobody was warned of use that was given back: the next to cross the mark is.
+func TestACancelledCrossingWarnsAgain(t *testing.T) {
+	eachStore(t, func(s *testStore) {
+		for _, c := range []Claim{
+			s.daily("day", 10).warning(3), lifetime("life", 10).warning(3),
+			rolling("roll", 10, day).warning(3), rolling("coarse", 3000, day).warning(3),
+		} {
+			crossing := func(cost int64, want bool) (id string) {
+				s.t.Helper()
+				d, id := s.ask(c.costing(cost))
+				if d.Uses[0].Warn != want {
+					s.t.Errorf("%s: warned %v, want %v", c.Limit, !want, want)
+				}
+				return id
+			}
+			below := crossing(2, false)
+			over := crossing(1, true)
+			s.cancel(below) // it did not warn: that was done, once a window
+			s.keep(crossing(2, false))
+			s.cancel(over)
+			s.keep(crossing(1, true))
+			crossing(1, false)
+		}
+	})
+}
+
+// Of one account with ten messages a minute apart and another with one, which
+// came later, the next after both were merged waits for the ten.
+func TestAPaceWaitsForTheSlotThatEndsLast(t *testing.T) {
+	eachStore(t, func(s *testStore) {
+		p := pace("pace", minute)
+		s.request(Request{ID: "batch", Account: "anna", Claims: []Claim{p.costing(10)}})
+		s.clock.add(second)
+		s.request(Request{ID: "one", Account: "cookie", Claims: []Claim{p}})
+		s.request(Request{ID: "merge", Account: "anna", Aliases: []string{"cookie"}})
+		s.want(s.look(p), Refused, t0+10*minute, "pace")
+		// Nor is the batch forgotten among many that a shadow lets go.
+		for range 2 * keptSlots {
+			s.clock.add(second)
+			s.ask(p.shadow())
+		}
+		s.want(s.look(p), Refused, t0+10*minute, "pace")
 	})
 }
 

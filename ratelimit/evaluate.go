@@ -250,21 +250,11 @@ func (m *demand) take(cl *Claim, at, now int64, id string) (charge, bool) {
 	case Pace:
 		c.chargePace(cl, cl.Cost, at, now, fraction(id))
 	}
-	m.warn = m.warn || warn
+	ch.warned, m.warn = warn, m.warn || warn
 	return ch, true
 }
 
 // crosses reports whether taking cost brings used to the mark or past it.
 func crosses(mark, used, cost int64) bool {
 	return mark > 0 && used < mark && mark <= used+cost
-}
-
-func cmpInt(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

@@ -9,7 +9,10 @@ package ratelimit
 // after it is Span plus that fraction of Jitter: never less than Span, never
 // more than Span+Jitter, and the same for whoever asks.
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // keptSlots is how many slots of the past a pace remembers at most, so that
 // they can be given back in any order.
@@ -31,12 +34,25 @@ func (s *slot) ends(cl *Claim) int64 {
 	return s.at + s.n*space
 }
 
-// paceNext returns the next free slot; 0 when nothing was counted.
+// paceNext returns the next free slot; 0 when nothing was counted. A batch may
+// end after slots that follow it: those of another account that was merged, or
+// of messages that a shadow let go.
 func (c *counter) paceNext(cl *Claim) int64 {
-	if c == nil || len(c.slots) == 0 {
-		return 0
+	_, next := c.lastEnd(cl)
+	return next
+}
+
+// lastEnd returns which slot ends last, and when.
+func (c *counter) lastEnd(cl *Claim) (i int, end int64) {
+	if c == nil {
+		return 0, 0
 	}
-	return c.slots[len(c.slots)-1].ends(cl)
+	for j := range c.slots {
+		if e := c.slots[j].ends(cl); e >= end {
+			i, end = j, e
+		}
+	}
+	return i, end
 }
 
 func (c *counter) chargePace(cl *Claim, cost, at, now int64, frac uint16) {
@@ -58,22 +74,29 @@ func (c *counter) addSlot(s slot) {
 	c.slots = slices.Insert(c.slots, i, s)
 }
 
-// prunePace forgets slots that no longer keep anyone back, but never the last.
+// prunePace forgets slots that no longer keep anyone back, but never the one
+// that ends last.
 func (c *counter) prunePace(cl *Claim, now int64) {
 	past := 0
 	for past < len(c.slots) && c.slots[past].at <= now {
 		past++
 	}
-	n := 0
-	for n < past && n < len(c.slots)-1 && (past-n > keptSlots || c.slots[n].ends(cl) <= now) {
-		n++
+	if past == 0 {
+		return
 	}
-	c.slots = c.slots[n:]
+	last, _ := c.lastEnd(cl)
+	kept := c.slots[:0]
+	for i, s := range c.slots {
+		if i >= past || i == last || past-i <= keptSlots && s.ends(cl) > now {
+			kept = append(kept, s)
+		}
+	}
+	c.slots = kept
 }
 
 func (c *counter) refundPace(ch *charge) {
 	i, ok := slices.BinarySearchFunc(c.slots, ch.at, func(s slot, at int64) int {
-		return cmpInt(s.at, at)
+		return cmp.Compare(s.at, at)
 	})
 	if !ok {
 		return

@@ -90,6 +90,7 @@ type charge struct {
 	label            string // Calendar: the window charged
 	at               int64  // Rolling: the entry's time; Pace: the slot
 	bound            bool   // the counter had no room at once: later arrivals queue behind
+	warned           bool   // it was the one that crossed the mark; without it, the next may be
 }
 
 // refund takes a charge back out of its counter. What is no longer there (a
@@ -101,7 +102,9 @@ func (c *counter) refund(ch *charge) {
 	case Rolling:
 		c.refundRolling(ch)
 	case Lifetime:
-		c.used = max(c.used-ch.cost, 0)
+		if c.used = max(c.used-ch.cost, 0); ch.warned {
+			c.warned = 0
+		}
 	case Pace:
 		c.refundPace(ch)
 	}

@@ -11,7 +11,10 @@ package ratelimit
 // than about a hundred entries of that kind: never over, and room returns at
 // most 1/96 of the window late.
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 const (
 	exactEntries  = 2000
@@ -50,7 +53,7 @@ func (c *counter) rollingEarliest(cl *Claim, cost, at int64) int64 {
 	}
 	used := c.total
 	for i := range c.log {
-		if used+cost <= cl.Allow && c.log[i].at > at-cl.Span {
+		if used+cost <= cl.Allow {
 			break
 		}
 		used -= c.log[i].n
@@ -77,12 +80,13 @@ func (c *counter) rollingOldest(span, at int64) int64 {
 func (c *counter) chargeRolling(cl *Claim, cost, at, now int64) (stored int64, warn bool) {
 	c.pruneRolling(now - cl.Span)
 	c.span = cl.Span
-	if used := c.rollingUsed(cl.Span, at); crosses(cl.WarnAt, used, cost) && c.warned <= at-cl.Span {
-		warn, c.warned = true, at
-	}
+	warn = crosses(cl.WarnAt, c.rollingUsed(cl.Span, at), cost) && c.warned <= at-cl.Span
 	if cl.Allow > exactEntries || len(c.log) >= exactEntries {
 		g := max(cl.Span/coarseBuckets, 1)
 		at = (at + g - 1) / g * g
+	}
+	if warn {
+		c.warned = at
 	}
 	c.addEntry(entry{at, cost})
 	return at, warn
@@ -113,10 +117,13 @@ func (c *counter) pruneRolling(before int64) {
 
 func (c *counter) refundRolling(ch *charge) {
 	i, ok := slices.BinarySearchFunc(c.log, ch.at, func(e entry, at int64) int {
-		return cmpInt(e.at, at)
+		return cmp.Compare(e.at, at)
 	})
 	if !ok {
 		return
+	}
+	if ch.warned && c.warned == ch.at {
+		c.warned = 0
 	}
 	took := min(ch.cost, c.log[i].n)
 	c.total -= took

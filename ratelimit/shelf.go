@@ -29,7 +29,7 @@ type diskShelf struct {
 
 func newDiskShelf(d *disk, budget int) *diskShelf {
 	s := &diskShelf{disk: d, budget: budget}
-	// Its size is bounded by weight, in settled; a record never leaves in
+	// Its size is bounded by weight, in trim; a record never leaves in
 	// the middle of a group.
 	s.cache, _ = simplelru.NewLRU(math.MaxInt, func(_ recordName, r *record) { s.weight -= r.weight })
 	return s
