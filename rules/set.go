@@ -106,6 +106,18 @@ func (s *Set) Hosts() []string { return s.matcher.hostPatterns() }
 // Look says what a request may be, from all but its body.
 func (s *Set) Look(c *Call) Sighting { return s.matcher.look(s, c) }
 
+// ProxyUsers are the users of the proxy that listed accounts are known by.
+func (s *Set) ProxyUsers() []string {
+	var users []string
+	for id := range s.people.owner {
+		if id.Kind == proxyUser {
+			users = append(users, id.Value)
+		}
+	}
+	slices.Sort(users)
+	return users
+}
+
 // Listed reports whether an account of this name is listed.
 func (s *Set) Listed(name string) bool {
 	_, ok := s.accounts[name]

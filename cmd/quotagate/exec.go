@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
+
+	"quotagate/rules"
 )
 
 // The exit codes of a shell for a program that it could not start.
@@ -89,6 +92,7 @@ func (p program) execThrough(ctx context.Context, c *config, api *proxyAPI, user
 	if err != nil {
 		return 0, err
 	}
+	p.warnUnknownUser(user, api.status.ProxyUsers)
 	cmd.Env = p.environment(w, strings.TrimPrefix(api.base, "http://"))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.stdin, p.stdout, p.stderr
 	sum := &summary{api: api, shared: shared, program: cmd.Args[0], before: api.status, begin: time.Now().Truncate(time.Millisecond)}
@@ -102,6 +106,18 @@ func (p program) execThrough(ctx context.Context, c *config, api *proxyAPI, user
 	// The program may have ended because the context did.
 	sum.write(context.WithoutCancel(ctx), p.stderr)
 	return code, nil
+}
+
+// warnUnknownUser tells that a name given alone stands for no account. With a
+// password it may be one of the proxy's users all the same.
+func (p program) warnUnknownUser(user string, known []string) {
+	if user == "" || strings.Contains(user, ":") || slices.Contains(known, user) {
+		return
+	}
+	fmt.Fprintf(p.stderr, "quotagate: warning: no listed account is known by the proxy user %q\n", user)
+	if meant := rules.DidYouMean(user, known); meant != "" {
+		fmt.Fprintf(p.stderr, "hint: did you mean %q?\n", meant)
+	}
 }
 
 // environment is the program's: ours, with the settings over it. QUOTAGATE_ADMIN

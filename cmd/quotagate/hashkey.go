@@ -22,13 +22,13 @@ const minHashKey = 32
 // under the same key has the same name, and nobody can go back from it.
 type hashKey struct{ pool sync.Pool }
 
-// openHashKey reads the key. If there is none in the data directory it makes
-// one; a file that was named must be there, since another key would give every
+// openHashKey reads the key, and makes one where there is none: unless it was
+// named and a ledger was counted under it, since another key would give every
 // account that is not listed a new name.
 func (c *config) openHashKey() (*hashKey, error) {
 	file := c.HashKeyFile
 	key, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) && c.ownHashKey() {
+	if errors.Is(err, os.ErrNotExist) && (c.ownHashKey() || !c.counted()) {
 		key = []byte(rand.Text() + rand.Text() + "\n")
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			return nil, fmt.Errorf("make the hash key: %w", err)
@@ -42,7 +42,7 @@ func (c *config) openHashKey() (*hashKey, error) {
 		}
 	} else if err != nil {
 		return nil, c.ours(hinted(fmt.Errorf("read the hash key: %w", err),
-			"%sHASH_KEY_FILE names a file of %d bytes or more of any text; without it DATA/hash.key is made and used", envPrefix, minHashKey))
+			"%sHASH_KEY_FILE names the key that the ledger in the data directory was counted under: %d bytes or more of any text", envPrefix, minHashKey))
 	}
 	key = bytes.TrimSpace(key)
 	if len(key) < minHashKey {
@@ -50,6 +50,13 @@ func (c *config) openHashKey() (*hashKey, error) {
 			"it needs %d bytes or more of any text; changing it gives every account that is not listed a new name", minHashKey)
 	}
 	return newHashKey(key), nil
+}
+
+// counted reports whether a ledger in the data directory was counted under a
+// key.
+func (c *config) counted() bool {
+	_, err := os.Stat(filepath.Join(c.Data, keyIDFile))
+	return err == nil
 }
 
 // makeOnce writes a file that must not exist, whole or not at all.

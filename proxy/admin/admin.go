@@ -71,6 +71,8 @@ type Status struct {
 	Held        int64            `json:"held"`
 	Decisions   map[string]int64 `json:"decisions"`           // messages, by decision
 	Unmatched   map[string]int64 `json:"unmatched,omitempty"` // calls, by service
+	// ProxyUsers are those by which listed accounts are known.
+	ProxyUsers []string `json:"proxy_users,omitempty"`
 }
 
 // An Account is an account's limits as /api/v1/accounts/{name} shows them.
@@ -169,7 +171,7 @@ func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
 	s := h.Status
 	s.Product = "quotagate"
 	set := h.Rules()
-	s.Revision, s.Mode = set.Revision(), set.Mode()
+	s.Revision, s.Mode, s.ProxyUsers = set.Revision(), set.Mode(), set.ProxyUsers()
 	if h.RulesError != nil {
 		s.RulesError = h.RulesError()
 	}
