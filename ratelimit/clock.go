@@ -12,6 +12,13 @@ import (
 // little less is how clocks are kept right.
 const setback = time.Second
 
+// maxLead is how far a ledger's time may lie ahead of the wall clock when it is
+// opened. Within it time stands still until the clock has caught up, which
+// keeps a quota shut for an hour at worst. It is what a clock is off by that was
+// set for summer time in winter; a clock that is further off was set to another
+// zone, another day or another year, and no quota should wait for that.
+const maxLead = time.Hour
+
 type clock struct {
 	wall     func() time.Time
 	log      *slog.Logger

@@ -378,4 +378,63 @@ func (d *disk) eachInTree(prefix []byte, f func(key, value []byte) error) error 
 	})
 }
 
+// amend passes every value of a kind to f and puts what f makes of it in its
+// place, then sets the clock. If it fails half-way, the clock is as it was.
+func (d *disk) amend(kind byte, clock int64, f func(key, value []byte) ([]byte, error)) error {
+	// The journals go first: they would bring back old values, and the clock.
+	d.images, d.journal, d.bytes = newGenerations(), 0, 0
+	if err := d.recover(); err != nil {
+		return err
+	}
+	next := []byte{kind}
+	for next != nil {
+		tx, err := d.db.Begin(true)
+		if err != nil {
+			return err
+		}
+		if next, err = amendSome(tx.Bucket(bucketTree), kind, next, f); err == nil && next == nil {
+			d.clock = clock
+			err = d.putClock(tx)
+		}
+		if err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		if err := d.commit(tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// amendAtOnce is how many values are amended in one transaction.
+const amendAtOnce = 10_000
+
+// amendSome amends the values from a key on and returns the key to go on with;
+// nil when there are no more.
+func amendSome(tree *bolt.Bucket, kind byte, from []byte, f func(key, value []byte) ([]byte, error)) ([]byte, error) {
+	var changed []image
+	c := tree.Cursor()
+	k, v := c.Seek(from)
+	for n := 0; n < amendAtOnce && len(k) > 0 && k[0] == kind; n++ {
+		amended, err := f(k, v)
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(amended, v) {
+			changed = append(changed, image{slices.Clone(k), amended})
+		}
+		k, v = c.Next()
+	}
+	var next []byte
+	if len(k) > 0 && k[0] == kind {
+		next = slices.Clone(k)
+	}
+	for _, im := range changed {
+		if err := tree.Put(im.key, im.value); err != nil {
+			return nil, err
+		}
+	}
+	return next, nil
+}
+
 func (d *disk) close() error { return d.db.Close() }

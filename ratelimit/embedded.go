@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -47,13 +48,27 @@ var _ Store = (*Embedded)(nil)
 // none. Bookings of a process that died are given back; what had been on its
 // way stays counted.
 //
+// A ledger whose time lies more than an hour ahead of the clock is not opened:
+// it or the clock is wrong. With Options.AcceptClock it is, and what it counted
+// in the clock's future is moved: what it counted last counts as of now, what
+// came an hour before that as of an hour ago, and a civil window that lies in
+// the future is added to the present one, or begins now and lasts as long. So
+// nothing that was sent under the wrong clock is handed out again. Windows that
+// the wrong clock had already forgotten stay forgotten.
+//
 // The error wraps ErrLocked while another process has the file, ErrCorrupt
-// when it is damaged, and ErrStorage when the disk is full.
+// when it is damaged, ErrStorage when the disk is full, and ErrClock.
 func OpenEmbedded(path string, o Options) (*Embedded, error) {
 	o = o.withDefaults()
 	d, err := openDisk(path)
 	if err != nil {
 		return nil, err
+	}
+	wall := o.Now()
+	wrong := d.clock-wall.UnixMilli() > maxLead.Milliseconds()
+	if wrong && !o.AcceptClock {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: it was last written at %s, and the system clock says %s: %w",
+			path, time.UnixMilli(d.clock).UTC().Format(time.RFC3339), wall.UTC().Format(time.RFC3339), ErrClock), d.close())
 	}
 	s := newDiskShelf(d, o.CacheBytes)
 	e := &Embedded{
@@ -67,6 +82,11 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 	e.engine.clock.high = d.clock
 	if err := e.giveBackBookings(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), d.close())
+	}
+	if wrong {
+		if err := e.acceptClock(wall, o.CacheBytes); err != nil {
+			return nil, errors.Join(fmt.Errorf("open ledger %s: accept the clock: %w", path, err), d.close())
+		}
 	}
 	go e.commit()
 	return e, nil

@@ -20,6 +20,12 @@ type Options struct {
 	// CacheBytes bounds the memory that the embedded store spends on decoded
 	// counters; 0 is 64 MiB. The memory store keeps everything.
 	CacheBytes int
+	// AcceptClock opens a ledger that ErrClock keeps shut: Now is right, and
+	// the ledger was written under a clock that was wrong. Its time is set
+	// back to Now, and what it counted in between counts as of just now; see
+	// OpenEmbedded. It does nothing to any other ledger, and is meant for one
+	// start, by a person who has looked at the clock.
+	AcceptClock bool
 }
 
 func (o Options) withDefaults() Options {
@@ -43,6 +49,10 @@ var (
 	// store's now: the caller's clock and the store's are more than a whole
 	// window apart. Nothing was changed.
 	ErrSkew = errors.New("the ledger's clock lies outside the windows of the claim; set the system clock right")
+	// ErrClock says that a ledger was written at a time that lies well ahead
+	// of the system clock. Standing still until then, it would keep every
+	// quota shut for as long. Nothing was changed.
+	ErrClock = errors.New("one of them is wrong; set the system clock right, or, if it is, have the ledger accept it once")
 	// ErrStorage says that the disk had no room for what was asked. Nothing
 	// was changed, and the store goes on when there is room again.
 	ErrStorage = errors.New("the disk of the ledger is full; make room in the data directory")
