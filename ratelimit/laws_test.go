@@ -245,6 +245,75 @@ func TestALaterArrivalDoesNotOvertake(t *testing.T) {
 	})
 }
 
+// A counter remembers the window in hand and the next. A slot beyond them is
+// not booked: it would push the next one out, whose bookings would be forgotten.
+func TestNothingIsBookedTwoWindowsAhead(t *testing.T) {
+	eachStore(t, func(s *testStore) {
+		ahead := s.daily("day", 1).waiting(3 * day)
+		ahead.Windows = days(t0 + day) // its caller's clock is a day ahead
+		s.ask(ahead)
+		d, second := s.ask(ahead)
+		s.want(d, Booked, t0+day, "day")
+		d, third := s.ask(ahead)
+		s.want(d, Later, t0+2*day, "day")
+		s.clock.set(t0 + day)
+		s.want(s.fire(second), Go, t0+day, "")
+		s.want(s.fire(third), Gone, t0+day, "")
+		s.want(s.look(s.daily("day", 1)), Refused, t0+2*day, "day")
+	})
+}
+
+// What is kept, cancelled or given back is forgotten: memory holds only what is
+// still open.
+func TestWhatIsClosedIsNotRemembered(t *testing.T) {
+	eachStore(t, func(s *testStore) {
+		engine := func() *engine {
+			if m, ok := s.Store.(*Memory); ok {
+				return m.engine
+			}
+			return s.Store.(*Embedded).engine
+		}()
+		open := func(want int) {
+			s.t.Helper()
+			s.look() // a Keep is carried out before any later call
+			if n := len(engine.live); n != want {
+				s.t.Errorf("%d reservations are open, want %d", n, want)
+			}
+		}
+		p := pace("pace", second).waiting(hour)
+		for range 100 {
+			d, id := s.ask(p)
+			if s.clock.set(d.At); d.Verdict == Booked {
+				s.fire(id)
+			}
+			s.keep(id)
+		}
+		open(0)
+		_, kept := s.ask(p)
+		_, cancelled := s.ask(p)
+		_, items := s.ask(p)
+		_, left := s.ask(p)
+		open(4)
+		s.keep(kept)
+		s.cancel(cancelled)
+		s.cancelItems(items, 0)
+		open(1)
+		s.clock.add(hour)
+		s.want(s.fire(left), Go, s.clock.ms-hour+4*second, "")
+		s.keep(left)
+		_, late := s.ask(p)
+		_, moved := s.ask(p.waiting(2 * second))
+		s.clock.add(minute + 2*second)
+		s.keep(late)
+		s.ask(p.costing(0)) // the one that nobody fired is given back
+		s.want(s.fire(moved), Gone, s.clock.ms, "")
+		if len(engine.queues) != 0 {
+			s.t.Errorf("%d queues", len(engine.queues))
+		}
+		open(1) // the one that asked for nothing
+	})
+}
+
 func TestABookingForOneLimitDoesNotHoldUpAnother(t *testing.T) {
 	eachStore(t, func(s *testStore) {
 		both := []Claim{pace("pace", minute).waiting(hour), lifetime("life", 10)}

@@ -184,6 +184,17 @@ func modelClaims(t *rapid.T, now int64) []Claim {
 	return claims
 }
 
+// ahead makes the claims those of a caller whose clock is a window ahead, and
+// who waits for as long as it takes: further than a counter remembers.
+func ahead(claims []Claim, now int64) {
+	for i := range claims {
+		if claims[i].Measure == Calendar {
+			claims[i].Windows = modelWindows(now + modelWindow)
+		}
+		claims[i].Wait = 3 * modelWindow
+	}
+}
+
 // image is everything that a memory store has counted, as bytes.
 func (m *Memory) image() []byte {
 	var b []byte
@@ -225,6 +236,9 @@ func TestTheEvaluatorAgreesWithTheModel(t *testing.T) {
 			case 0, 1, 2, 3, 4, 5:
 				n++
 				r := Request{ID: fmt.Sprint(n), Account: "anna", Claims: modelClaims(t, m.now)}
+				if rapid.IntRange(0, 3).Draw(t, "ahead") == 0 {
+					ahead(r.Claims, m.now)
+				}
 				before := store.image()
 				d := reserve(r)
 				at, ever := m.earliest(r.Claims)
