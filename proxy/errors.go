@@ -75,6 +75,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusServiceUnavailable, "draining", "the proxy is stopping; nothing was sent"}
 	case errors.Is(err, errTooManyHeld):
 		return failure{http.StatusServiceUnavailable, "busy", "too many requests wait already; nothing was sent"}
+	case errors.Is(err, ratelimit.ErrSkew):
+		return failure{http.StatusServiceUnavailable, "clock", "the system clock and the ledger's are far apart; nothing was sent"}
 	case errors.As(err, &store), errors.Is(err, ratelimit.ErrStopped):
 		return failure{http.StatusServiceUnavailable, "store", "the ledger did not answer, so nothing was sent"}
 	case errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):

@@ -40,6 +40,10 @@ type config struct {
 	Mode           string         `env:"MODE" envDefault:"enforce"`
 	LogFormat      string         `env:"LOG_FORMAT" envDefault:"text"`
 	LogLevel       string         `env:"LOG_LEVEL" envDefault:"info"`
+
+	// acceptClock opens a ledger that was written under a wrong clock. It is a
+	// flag alone: a variable would be forgotten and do it again.
+	acceptClock bool
 }
 
 // flags are the settings that every verb takes; what is given there goes over
@@ -113,7 +117,9 @@ const testVariables = envPrefix + "TEST_"
 func unknownVariables(vars map[string]string) error {
 	var known []string
 	for f := range reflect.TypeFor[config]().Fields() {
-		known = append(known, envPrefix+f.Tag.Get("env"))
+		if name := f.Tag.Get("env"); name != "" {
+			known = append(known, envPrefix+name)
+		}
 	}
 	var unknown []string
 	for name := range vars {

@@ -26,8 +26,10 @@ func openLedger(c *config, key *hashKey, log *slog.Logger) (ratelimit.Store, err
 		return ratelimit.NewMemory(ratelimit.Options{Log: log}), nil
 	}
 	made := !c.ledgerExists()
-	store, err := ratelimit.OpenEmbedded(filepath.Join(c.Data, ledgerFile), ratelimit.Options{Log: log})
+	store, err := ratelimit.OpenEmbedded(filepath.Join(c.Data, ledgerFile), ratelimit.Options{Log: log, AcceptClock: c.acceptClock})
 	switch {
+	case errors.Is(err, ratelimit.ErrClock):
+		return nil, hinted(err, "set the system clock right; or, if it is right, let the ledger follow it once: quotagate run --accept-clock")
 	case errors.Is(err, ratelimit.ErrLocked):
 		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, ratelimit.ErrLocked),
 			"send through the one that runs, or stop it first: two ledgers would count the same account twice over")

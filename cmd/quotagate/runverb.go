@@ -16,6 +16,7 @@ import (
 )
 
 func (p program) runCommand(f *flags) *cobra.Command {
+	var acceptClock bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "the proxy, in the foreground",
@@ -25,10 +26,12 @@ func (p program) runCommand(f *flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			c.acceptClock = acceptClock
 			return p.serve(cmd.Context(), c)
 		},
 	}
 	cmd.Flags().StringVar(&f.listen, "listen", "", "`ADDR` of the proxy (QUOTAGATE_LISTEN, 127.0.0.1:8080)")
+	cmd.Flags().BoolVar(&acceptClock, "accept-clock", false, "open a ledger that was written while the system clock was wrong")
 	return cmd
 }
 
