@@ -17,6 +17,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 const (
 	kindRecord  = 'r' // account, key → record
 	kindBooking = 'b' // account, reservation id → booking
+	kindCursor  = 's' // → the key of the record that the sweep looks at next
 )
 
 // appendKey makes a key: its kind, the account with its length, the rest. All
@@ -34,6 +35,12 @@ func splitKey(k []byte) (account, rest string, ok bool) {
 	d := decoder{b: k[1:]}
 	account = d.string()
 	return account, string(d.b), !d.bad
+}
+
+// hasKey reports whether a record's key has a rest: it is a recipient's.
+func hasKey(k []byte) bool {
+	n, width := binary.Uvarint(k[1:])
+	return width > 0 && uint64(len(k)-1-width) > n
 }
 
 func appendString(b []byte, s string) []byte {
@@ -79,8 +86,15 @@ func appendRecord(b []byte, r *record) []byte {
 	return seal(b)
 }
 
+// spanBit in a pace's measure says that its span follows.
+const spanBit = 0x80
+
 func appendCounter(b []byte, c *counter) []byte {
-	b = append(b, byte(c.measure))
+	m := byte(c.measure)
+	if c.measure == Pace && c.span > 0 {
+		m |= spanBit
+	}
+	b = append(b, m)
 	b = appendString(b, c.limit)
 	b = appendString(b, c.unit)
 	switch c.measure {
@@ -109,6 +123,9 @@ func appendCounter(b []byte, c *counter) []byte {
 		b = appendInt(b, c.used)
 		b = appendInt(b, c.warned)
 	case Pace:
+		if c.span > 0 {
+			b = appendInt(b, c.span)
+		}
 		b = binary.AppendUvarint(b, uint64(len(c.slots)))
 		last := int64(0)
 		for _, s := range c.slots {
@@ -143,7 +160,11 @@ func decodeRecord(account, key string, b []byte) (*record, error) {
 }
 
 func (d *decoder) counter(c *counter) {
-	c.measure = Measure(d.byte())
+	m := d.byte()
+	spanned := m == byte(Pace)|spanBit
+	if c.measure = Measure(m); spanned {
+		c.measure = Pace
+	}
 	c.limit, c.unit = d.string(), d.string()
 	switch c.measure {
 	case Calendar:
@@ -168,6 +189,9 @@ func (d *decoder) counter(c *counter) {
 	case Lifetime:
 		c.used, c.warned = d.int(), d.int()
 	case Pace:
+		if spanned {
+			c.span = max(d.int(), 0)
+		}
 		c.slots = make([]slot, d.count())
 		last := int64(0)
 		for i := range c.slots {

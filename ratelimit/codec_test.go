@@ -12,7 +12,8 @@ func FuzzRecord(f *testing.F) {
 		{limit: "day", unit: "day", measure: Calendar, wins: [2]tally{{"a", 1, 2, 3, true}, {"b", 2, 3, 1, false}}},
 		{limit: "roll", measure: Rolling, span: 9, warned: 4, log: []entry{{1, 2}, {5, 1}}, total: 3},
 		{limit: "life", measure: Lifetime, used: 7, warned: 1},
-		{limit: "pace", measure: Pace, slots: []slot{{1, 1, 9}, {8, 3, 65535}}},
+		{limit: "pace", measure: Pace, span: 5, slots: []slot{{1, 1, 9}, {8, 3, 65535}}},
+		{limit: "old", measure: Pace, slots: []slot{{1, 1, 9}}},
 	}}
 	f.Add(appendRecord(nil, full)[4:])
 	f.Add(appendRecord(nil, &record{aliasOf: "anna"})[4:])

@@ -378,6 +378,32 @@ func (d *disk) eachInTree(prefix []byte, f func(key, value []byte) error) error 
 	})
 }
 
+// some calls f with the next n keys of a kind in the tree, from a key on, and
+// their values, and returns where to go on; nil is the beginning. It leaves out
+// what a journal has a newer image of. f must not keep them.
+func (d *disk) some(kind byte, from []byte, n int, f func(key, value []byte) error) (next []byte, err error) {
+	if len(from) == 0 {
+		from = []byte{kind}
+	}
+	err = d.db.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketTree).Cursor()
+		k, v := c.Seek(from)
+		for ; n > 0 && len(k) > 0 && k[0] == kind; n-- {
+			if _, ok := d.images.get(k); !ok {
+				if err := f(k, v); err != nil {
+					return err
+				}
+			}
+			k, v = c.Next()
+		}
+		if len(k) > 0 && k[0] == kind {
+			next = slices.Clone(k)
+		}
+		return nil
+	})
+	return next, err
+}
+
 // amend passes every value of a kind to f and puts what f makes of it in its
 // place, then sets the clock. If it fails half-way, the clock is as it was.
 func (d *disk) amend(kind byte, clock int64, f func(key, value []byte) ([]byte, error)) error {

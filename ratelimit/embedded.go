@@ -80,7 +80,7 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 	}
 	e.engine.undoable = true
 	e.engine.clock.high = d.clock
-	if err := e.giveBackBookings(); err != nil {
+	if err := errors.Join(s.resume(), e.giveBackBookings()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), d.close())
 	}
 	if wrong {
@@ -329,7 +329,11 @@ func (e *Embedded) carryOut(group []*op) {
 		}
 	}
 	if broken == nil && e.shelf.changed() {
-		broken = e.shelf.write(e.engine.clock.high)
+		if broken = e.shelf.sweep(e.engine.clock.high); broken == nil {
+			broken = e.shelf.write(e.engine.clock.high)
+		} else {
+			e.shelf.discard()
+		}
 	} else if broken != nil {
 		e.shelf.discard()
 	} else {

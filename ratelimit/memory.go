@@ -22,8 +22,8 @@ var _ Store = (*Memory)(nil)
 
 // NewMemory returns an empty store.
 func NewMemory(o Options) *Memory {
-	m := &Memory{shelf: memoryShelf{}}
-	m.engine = newEngine(o.withDefaults(), m.shelf)
+	m := &Memory{shelf: memoryShelf{accounts: map[string]*memoryAccount{}}}
+	m.engine = newEngine(o.withDefaults(), &m.shelf)
 	return m
 }
 
@@ -45,7 +45,11 @@ func (m *Memory) Reserve(ctx context.Context, r Request) (Decision, error) {
 		return Decision{}, err
 	}
 	defer m.mu.Unlock()
-	return m.engine.reserve(&r)
+	d, err := m.engine.reserve(&r)
+	if err == nil && d.Verdict <= Booked && !r.Dry {
+		m.shelf.sweep(d.Now)
+	}
+	return d, err
 }
 
 // Fire implements Store.
@@ -109,8 +113,8 @@ func (m *Memory) Accounts(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	names := make([]string, 0, len(m.shelf))
-	for name, a := range m.shelf {
+	names := make([]string, 0, len(m.shelf.accounts))
+	for name, a := range m.shelf.accounts {
 		if a.wide.aliasOf == "" {
 			names = append(names, name)
 		}
@@ -129,15 +133,18 @@ func (m *Memory) Close() error {
 
 // memoryShelf is every account's records. The engine creates the account-wide
 // record before any other.
-type memoryShelf map[string]*memoryAccount
+type memoryShelf struct {
+	accounts map[string]*memoryAccount
+	keyed    []*record // all that have a key, in the order of the sweep
+}
 
 type memoryAccount struct {
 	wide  *record
 	keyed map[string]*record
 }
 
-func (s memoryShelf) load(account, key string) (*record, error) {
-	a := s[account]
+func (s *memoryShelf) load(account, key string) (*record, error) {
+	a := s.accounts[account]
 	switch {
 	case a == nil:
 		return nil, nil
@@ -147,13 +154,14 @@ func (s memoryShelf) load(account, key string) (*record, error) {
 	return a.keyed[key], nil
 }
 
-func (s memoryShelf) create(account, key string) *record {
+func (s *memoryShelf) create(account, key string) *record {
 	rec := &record{account: account, key: key}
 	if key == "" {
-		s[account] = &memoryAccount{wide: rec}
+		s.accounts[account] = &memoryAccount{wide: rec}
 		return rec
 	}
-	a := s[account]
+	s.keyed = append(s.keyed, rec)
+	a := s.accounts[account]
 	if a.keyed == nil {
 		a.keyed = map[string]*record{}
 	}
@@ -161,18 +169,18 @@ func (s memoryShelf) create(account, key string) *record {
 	return rec
 }
 
-func (s memoryShelf) keys(account string) ([]string, error) {
-	a := s[account]
+func (s *memoryShelf) keys(account string) ([]string, error) {
+	a := s.accounts[account]
 	if a == nil {
 		return nil, nil
 	}
 	return slices.Sorted(maps.Keys(a.keyed)), nil
 }
 
-func (s memoryShelf) remove(rec *record) {
-	delete(s[rec.account].keyed, rec.key)
+func (s *memoryShelf) remove(rec *record) {
+	delete(s.accounts[rec.account].keyed, rec.key)
 }
 
-func (s memoryShelf) touch(*record)       {}
-func (s memoryShelf) book(*reservation)   {}
-func (s memoryShelf) unbook(*reservation) {}
+func (s *memoryShelf) touch(*record)       {}
+func (s *memoryShelf) book(*reservation)   {}
+func (s *memoryShelf) unbook(*reservation) {}

@@ -200,7 +200,7 @@ func (m *Memory) image() []byte {
 	var b []byte
 	names, _ := m.Accounts(context.Background())
 	for _, name := range names {
-		a := m.shelf[name]
+		a := m.shelf.accounts[name]
 		b = appendRecord(append(b, name...), a.wide)
 		keys, _ := m.shelf.keys(name)
 		for _, k := range keys {

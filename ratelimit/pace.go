@@ -57,6 +57,7 @@ func (c *counter) lastEnd(cl *Claim) (i int, end int64) {
 
 func (c *counter) chargePace(cl *Claim, cost, at, now int64, frac uint16) {
 	c.prunePace(cl, now)
+	c.span = cl.Span + cl.Jitter // for the sweep
 	c.addSlot(slot{at: at, n: cost, frac: frac})
 }
 
@@ -110,6 +111,7 @@ func (c *counter) mergePace(o *counter) {
 	for _, s := range o.slots {
 		c.addSlot(s)
 	}
+	c.span = max(c.span, o.span)
 }
 
 // fraction hashes a reservation's id (FNV-1a, folded), so that any store

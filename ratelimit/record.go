@@ -34,7 +34,7 @@ type counter struct {
 	used   int64 // Lifetime
 	warned int64 // Lifetime: 1 once warned; Rolling: when it last warned (ms)
 
-	span  int64   // Rolling: the longest span that was asked for at the last charge
+	span  int64   // Rolling: that of the last charge; Pace: that with its jitter, 0 when unknown
 	log   []entry // Rolling: sorted by time
 	total int64   // Rolling: the sum of log
 

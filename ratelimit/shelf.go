@@ -23,8 +23,12 @@ type diskShelf struct {
 	// The group's changes.
 	dirty    []*record
 	bookings []image
+	swept    []image
 	images   []image // scratch
 	key      []byte  // scratch
+
+	cursor []byte // the key of the record that the sweep looks at next
+	sweeps int
 }
 
 func newDiskShelf(d *disk, budget int) *diskShelf {
@@ -144,7 +148,7 @@ func (s *diskShelf) write(now int64) error {
 		}
 		s.images = append(s.images, im)
 	}
-	s.images = append(s.images, s.bookings...)
+	s.images = append(append(s.images, s.bookings...), s.swept...)
 	if err := s.disk.write(s.images, now); err != nil {
 		s.discard()
 		return err
@@ -170,8 +174,9 @@ func (s *diskShelf) discard() {
 func (s *diskShelf) settled() {
 	clear(s.dirty)
 	clear(s.bookings)
+	clear(s.swept)
 	clear(s.images)
-	s.dirty, s.bookings, s.images = s.dirty[:0], s.bookings[:0], s.images[:0]
+	s.dirty, s.bookings, s.swept, s.images = s.dirty[:0], s.bookings[:0], s.swept[:0], s.images[:0]
 	s.trim()
 }
 
