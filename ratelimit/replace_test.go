@@ -203,7 +203,6 @@ func TestWhateverIsReplacedNothingIsOver(t *testing.T) {
 		type message struct {
 			waiter
 			order  int
-			slot   int64
 			claims []Claim
 		}
 		var held []*message
