@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -65,10 +64,9 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 		return nil, err
 	}
 	wall := o.Now()
-	wrong := d.clock-wall.UnixMilli() > maxLead.Milliseconds()
-	if wrong && !o.AcceptClock {
-		return nil, errors.Join(fmt.Errorf("open ledger %s: it was last written at %s, and the system clock says %s: %w",
-			path, time.UnixMilli(d.clock).UTC().Format(time.RFC3339), wall.UTC().Format(time.RFC3339), ErrClock), d.close())
+	early := fromTheFuture(d.clock, wall)
+	if early != nil && !o.AcceptClock {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, early), d.close())
 	}
 	s := newDiskShelf(d, o.CacheBytes)
 	e := &Embedded{
@@ -83,7 +81,7 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 	if err := errors.Join(s.resume(), e.giveBackBookings()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), d.close())
 	}
-	if wrong {
+	if early != nil {
 		if err := e.acceptClock(wall, o.CacheBytes); err != nil {
 			return nil, errors.Join(fmt.Errorf("open ledger %s: accept the clock: %w", path, err), d.close())
 		}

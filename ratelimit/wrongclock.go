@@ -16,6 +16,15 @@ import (
 // which it was. It sorts before every other.
 const carried = " "
 
+// fromTheFuture says of a ledger whose time is ledger that it lies too far ahead.
+func fromTheFuture(ledger int64, wall time.Time) error {
+	if ledger-wall.UnixMilli() <= maxLead.Milliseconds() {
+		return nil
+	}
+	return fmt.Errorf("it was last written at %s, and the system clock says %s: %w",
+		time.UnixMilli(ledger).UTC().Format(time.RFC3339), wall.UTC().Format(time.RFC3339), ErrClock)
+}
+
 // acceptClock sets the ledger's time back to now.
 func (e *Embedded) acceptClock(now time.Time, cacheBytes int) error {
 	high, n := e.disk.clock, now.UnixMilli()
