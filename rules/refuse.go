@@ -79,12 +79,12 @@ func (m *Message) Refuse(r Refusal) Answer {
 			return t.render(&r)
 		}
 	}
-	return Problem(http.StatusTooManyRequests, "Quota exceeded", r.Reason, &r)
+	return problem(http.StatusTooManyRequests, "Quota exceeded", r.Reason, &r)
 }
 
-// Problem is an answer as problem details (RFC 9457). With a refusal it says
+// problem is an answer as problem details (RFC 9457). With a refusal it says
 // which limit, how much of it is used, and when to come back.
-func Problem(status int, title, detail string, r *Refusal) Answer {
+func problem(status int, title, detail string, r *Refusal) Answer {
 	body := map[string]any{"title": title, "status": status}
 	if detail != "" {
 		body["detail"] = detail

@@ -145,7 +145,7 @@ refusals:
 		if body["again"] != "at "+want || facts["retry_at"] != want || a.Header.Get("X-Again") != want {
 			t.Errorf("room at %s: %s %v", at.Format(time.RFC3339Nano), a.Body, a.Header)
 		}
-		if p := Problem(429, "", "", &r); !strings.Contains(string(p.Body), `"retry_at":"`+want+`"`) {
+		if p := problem(429, "", "", &r); !strings.Contains(string(p.Body), `"retry_at":"`+want+`"`) {
 			t.Errorf("room at %s: %s", at.Format(time.RFC3339Nano), p.Body)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -88,7 +89,7 @@ func writeSummary(w io.Writer, files string, set *rules.Set) {
 	if set.Mode() == "shadow" {
 		fmt.Fprintln(w, "  mode: shadow, so that limits count and never refuse")
 	}
-	for _, warning := range set.Warnings() {
+	for _, warning := range append(set.Warnings(), set.Aged(time.Now())...) {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 }
@@ -140,7 +141,7 @@ func (p program) checkJSON(set *rules.Set, failed error) error {
 		}
 		return exitError(exitFailure)
 	}
-	for _, w := range set.Warnings() {
+	for _, w := range append(set.Warnings(), set.Aged(time.Now())...) {
 		out.Warnings = append(out.Warnings, findingAt(w.Pos, w.Message, w.Hint))
 	}
 	out.Revision, out.Files, out.Hosts = set.Revision(), set.Files(), set.Hosts()

@@ -42,7 +42,7 @@ func (p program) serve(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range s.rules().Warnings() {
+	for _, w := range append(s.rules().Warnings(), s.rules().Aged(time.Now())...) {
 		s.log.Warn(w.String())
 	}
 	s.log.Info("quotagate is ready",

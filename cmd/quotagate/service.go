@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -24,14 +21,8 @@ import (
 	"quotagate/rules"
 )
 
-// The bounds of stopping and of waiting for the service.
-const (
-	stopGrace      = 10 * time.Second
-	upstreamIdle   = 90 * time.Second
-	upstreamHello  = 10 * time.Second
-	idlePerHost    = 256
-	expectContinue = time.Second
-)
+// stopGrace is how long running requests may take to finish at the end.
+const stopGrace = 10 * time.Second
 
 // A service is a running proxy: the packages, put together.
 type service struct {
@@ -142,74 +133,6 @@ func (s *service) build(version string) error {
 }
 
 func (s *service) rules() *rules.Set { return s.set.Load() }
-
-func (s *service) dialer() (*proxy.Dialer, error) {
-	to, err := s.cfg.connectTo()
-	if err != nil {
-		return nil, err
-	}
-	ports := make([]int, len(s.cfg.AllowPorts))
-	for i, p := range s.cfg.AllowPorts {
-		ports[i] = int(p)
-	}
-	own := []netip.AddrPort{addrPortOf(s.front), addrPortOf(s.back)}
-	return &proxy.Dialer{
-		AllowAddresses: s.cfg.AllowAddresses,
-		AllowPorts:     ports,
-		ConnectTo:      to,
-		Own:            func() []netip.AddrPort { return own },
-	}, nil
-}
-
-func addrPortOf(l net.Listener) netip.AddrPort {
-	if a, ok := l.Addr().(*net.TCPAddr); ok {
-		return a.AddrPort()
-	}
-	return netip.AddrPort{}
-}
-
-// transport sends what is let through. It takes no proxy from the environment:
-// that would most likely be ourselves.
-func transport(d *proxy.Dialer, roots *x509.CertPool) *http.Transport {
-	return &http.Transport{
-		DialContext:           d.DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout:   upstreamHello,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true, // answers pass as they are
-		MaxIdleConnsPerHost:   idlePerHost,
-		IdleConnTimeout:       upstreamIdle,
-		ExpectContinueTimeout: expectContinue,
-	}
-}
-
-// upstreamRoots is the system's roots and those of file, if one is named.
-func upstreamRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, hinted(fmt.Errorf("read the extra roots: %w", err), "%sUPSTREAM_CA names a PEM file of certificates", envPrefix)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, hinted(fmt.Errorf("%s holds no certificate", file), "%sUPSTREAM_CA names a PEM file of certificates", envPrefix)
-	}
-	return pool, nil
-}
-
-// systemRoots is where the system's roots may lie: first where the environment
-// says.
-func (p program) systemRoots() []string {
-	if named := p.variable("SSL_CERT_FILE"); named != "" {
-		return append([]string{named}, certs.SystemRoots()...)
-	}
-	return certs.SystemRoots()
-}
 
 // bundleFile is the system's roots and the CA, for clients that can be given
 // one file only.
