@@ -113,19 +113,10 @@ func outgoing(ctx context.Context, r *http.Request, t target, upgrade string) *h
 	// spells it; Host stays as it came.
 	u.Scheme, u.Host = t.scheme, t.addr()
 	u.User, u.Fragment = nil, ""
-	out := (&http.Request{
-		Method:           r.Method,
-		URL:              &u,
-		Host:             r.Host,
-		Header:           r.Header,
-		Body:             r.Body,
-		ContentLength:    r.ContentLength,
-		TransferEncoding: r.TransferEncoding,
-		Trailer:          r.Trailer,
-		Proto:            "HTTP/1.1",
-		ProtoMajor:       1,
-		ProtoMinor:       1,
-	}).WithContext(ctx)
+	out := r.WithContext(ctx)
+	out.URL, out.RequestURI = &u, ""
+	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
+	out.Close, out.TLS, out.RemoteAddr, out.Pattern = false, nil, "", ""
 	if r.ContentLength == 0 {
 		out.Body = nil
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 
@@ -11,39 +12,38 @@ import (
 // passes new ones to whoever follows. The zero value is ready.
 type Recent struct {
 	mu        sync.Mutex
-	lines     [][]byte // oldest first
-	bytes     int      // of all lines
+	tail      []byte // the latest lines, oldest first
 	followers map[chan []byte]struct{}
 	totals    map[string]int64
 }
 
-// keepLines and keepBytes bound what is kept for those who come later. A
-// decision is about 500 bytes.
-const (
-	keepLines = 1000
-	keepBytes = 4 << 20
-)
+// keepBytes is how much is kept at least, once it was there, for those who come
+// later: about 1,000 decisions of 500 bytes. Twice as much is kept at most,
+// beside one record that is larger.
+const keepBytes = 512 << 10
 
 // followerQueue is how many lines a follower may lag behind before it loses
 // some: a slow reader must never slow a message down.
 const followerQueue = 256
 
-// Add takes one record's lines; decision is its Decision.
+// Add takes one record and its lines, of which it keeps a copy.
 func (r *Recent) Add(rec *proxy.Record, lines []byte) {
-	line := append([]byte(nil), lines...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.totals == nil {
 		r.totals = map[string]int64{}
 	}
 	r.totals[rec.Decision] += int64(len(rec.Messages))
-	r.lines = append(r.lines, line)
-	r.bytes += len(line)
-	for len(r.lines) > keepLines || r.bytes > keepBytes && len(r.lines) > 0 {
-		r.bytes -= len(r.lines[0])
-		r.lines[0] = nil
-		r.lines = r.lines[1:]
+	if len(r.tail) > 2*keepBytes-len(lines) && len(r.tail) > keepBytes {
+		old := len(r.tail) - keepBytes
+		old += bytes.IndexByte(r.tail[old:], '\n') + 1
+		r.tail = append(r.tail[:0], r.tail[old:]...)
 	}
+	r.tail = append(r.tail, lines...)
+	if len(r.followers) == 0 {
+		return
+	}
+	line := bytes.Clone(lines)
 	for f := range r.followers {
 		select {
 		case f <- line:
@@ -55,8 +55,9 @@ func (r *Recent) Add(rec *proxy.Record, lines []byte) {
 // Lines returns what is kept, oldest first.
 func (r *Recent) Lines() [][]byte {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.lines)
+	tail := bytes.Clone(r.tail)
+	r.mu.Unlock()
+	return slices.Collect(bytes.Lines(tail))
 }
 
 // Totals counts the messages by decision since the start.
