@@ -36,6 +36,7 @@ func TestWebSocketsAreRefusedWhereTheRulesSaySo(t *testing.T) {
 	}{
 		{"reject", strict("websockets: reject"), upgrade, 403, "unmatched"},
 		{"reject, in capitals", strict("websockets: reject"), strings.NewReplacer("websocket", "WebSocket", "Connection: Upgrade", "connection: keep-alive, upgrade").Replace(upgrade), 403, "unmatched"},
+		{"reject, in a message", strict("websockets: reject"), strings.Replace(upgrade, "GET /ws", "POST /send", 1), 403, "unmatched"},
 		{"reject, no upgrade", strict("websockets: reject"), strings.Replace(upgrade, "Connection: Upgrade\r\n", "", 1), 200, ""},
 		{"reject, another protocol", strict("websockets: reject"), strings.Replace(upgrade, "websocket", "h2c", 1), 200, ""},
 		{"pass", chat, upgrade, 200, ""},

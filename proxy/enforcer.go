@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -127,7 +128,7 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 	call := callOf(req, client)
 	sight := set.Look(&call)
 	r := reading{e: e, set: set, client: client, service: sight.Service(), req: req}
-	if !sight.Message() {
+	if !sight.Message() || opensSocket(&sight, req) {
 		r.nothing(&sight)
 		return r, nil
 	}
@@ -166,10 +167,13 @@ func (r *reading) nothing(s *rules.Sighting) {
 // barred reports calls that a service's rules refuse although they are no
 // message: those that could be a message no rule knows yet.
 func barred(s *rules.Sighting, req *http.Request) bool {
-	if upgradeType(req.Header) != "" && s.WebSockets() == "reject" {
-		return true
-	}
-	return s.Unmatched() == "reject" && changes(req)
+	return opensSocket(s, req) || s.Unmatched() == "reject" && changes(req)
+}
+
+// opensSocket reports a request for a WebSocket where the rules refuse them: a
+// message or not, what follows it would pass unread.
+func opensSocket(s *rules.Sighting, req *http.Request) bool {
+	return s.WebSockets() == "reject" && upgradeType(req.Header) != ""
 }
 
 // changes reports whether a request may change something on the service: its
@@ -188,7 +192,7 @@ func callOf(req *http.Request, client *Client) rules.Call {
 		host = req.URL.Host
 	}
 	return rules.Call{
-		Method:        req.Method,
+		Method:        cmp.Or(req.Method, http.MethodGet), // as net/http does
 		Scheme:        req.URL.Scheme,
 		Host:          host,
 		Path:          req.URL.EscapedPath(),

@@ -15,6 +15,7 @@ func TestNoMessageIsSentAgainWhenAKeptConnectionDies(t *testing.T) {
 	for name, tc := range map[string]struct {
 		method, header, body string
 	}{
+		"no method":                             {"", "", ""},
 		"GET":                                   {"GET", "", ""},
 		"GET with a body":                       {"GET", "", `{"to":"bob"}`},
 		"HEAD":                                  {"HEAD", "", ""},
