@@ -3,9 +3,12 @@ package proxy_test
 import (
 	"errors"
 	"net"
+	"net/http"
+	"quotagate/proxy"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"quotagate/rules"
 )
@@ -30,4 +33,18 @@ func mustLoad(t testing.TB, text string) *rules.Set {
 		t.Fatal(err)
 	}
 	return set
+}
+
+// constant is a source of rules that never change.
+func constant(set *rules.Set) func() *rules.Set { return func() *rules.Set { return set } }
+
+// recording is a service without a network that notes when it was asked.
+type recording struct {
+	clock proxy.Clock
+	times *[]time.Time
+}
+
+func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
+	*r.times = append(*r.times, r.clock.Now())
+	return answering{}.RoundTrip(req)
 }

@@ -142,6 +142,10 @@ func (t *transit) took(d ratelimit.Decision) {
 	t.reserved = d.Verdict == ratelimit.Go || d.Verdict == ratelimit.Booked
 }
 
+// lateness is how long after its slot a booking may still be used: what timers
+// and a busy machine may take.
+const lateness = 100 * time.Millisecond
+
 // again asks once more for a held sending whose time has come.
 func (t *transit) again(ctx context.Context) error {
 	booked := t.decision.Verdict == ratelimit.Booked
@@ -150,6 +154,11 @@ func (t *transit) again(ctx context.Context) error {
 	}
 	if !booked {
 		return t.reserve(ctx, false)
+	}
+	if t.e.clock().Now().Sub(time.UnixMilli(t.decision.At)) > lateness {
+		// The machine slept. What was booked for then must not leave now: all
+		// that waited would leave at once, and for a window that has passed.
+		return t.reserve(ctx, true)
 	}
 	d, err := t.e.Ledger.Fire(ctx, t.id)
 	if err != nil {
