@@ -7,11 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/google/pprof/profile"
 )
 
 // takeProfiles begins a profile of every gate, for as long as the rounds of
@@ -51,10 +52,16 @@ func fetch(ctx context.Context, url, file string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("take a profile: %s", resp.Status)
 	}
+	prof, err := profile.Parse(resp.Body)
+	if err != nil {
+		return fmt.Errorf("read a profile: %w", err)
+	}
+	for _, m := range prof.Mapping { // where a program lay is nobody's business
+		m.File = filepath.Base(m.File)
+	}
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, resp.Body)
-	return errors.Join(err, f.Close())
+	return errors.Join(prof.Write(f), f.Close())
 }
