@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"quotagate/proxy"
+	"quotagate/ratelimit"
 )
 
 const none = "limits: [{name: chat.none, on: chat.message, allow: 0, per: day}]\n"
@@ -215,3 +216,30 @@ accounts:
 		t.Errorf("accounts: %v %v", accounts, err)
 	}
 }
+
+// A Go program's own client may be given such a URL, with no proxy before it.
+func TestTheEnforcerSendsNoOpaqueURL(t *testing.T) {
+	set := loadRules(t, none)
+	sent := 0
+	e := &proxy.Enforcer{
+		Rules: constant(set), Ledger: ratelimit.NewMemory(ratelimit.Options{}),
+		Next: transportFunc(func(req *http.Request) (*http.Response, error) {
+			sent++
+			return answering{}.RoundTrip(req)
+		}),
+	}
+	w := &world{t: t}
+	req := w.message(context.Background(), "anna", "bob")
+	req.URL.Opaque, req.URL.Path = "//chat.example/send", ""
+	if resp, err := e.RoundTrip(req); err == nil {
+		resp.Body.Close()
+		t.Error("it was answered")
+	}
+	if sent != 0 {
+		t.Error("it was sent")
+	}
+}
+
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
