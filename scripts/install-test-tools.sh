@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Install what the tests drive the proxy with, where it is missing: curl,
-# strace, util-linux (unshare, nsenter), Python with requests and httpx, Node
-# with the packages of e2e/clients. Quiet and quick when nothing is missing.
+# strace, util-linux (unshare, nsenter), redis-server (which is Sentinel too),
+# Python with requests and httpx, Node with the packages of e2e/clients. Quiet
+# and quick when nothing is missing. Starts no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,13 +13,29 @@ as_root() {
 	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
+# Debian starts the service of a package that it installs, unless this file
+# says no (invoke-rc.d(8): 101 is "not allowed"). One that is there already is
+# its owner's and stays as it is.
+policy=/usr/sbin/policy-rc.d
+without_services() {
+	if [ -e "$policy" ]; then "$@"; return; fi
+	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+	trap 'as_root rm -f "$policy"' EXIT
+	as_root chmod 755 "$policy"
+	local status=0
+	"$@" || status=$?
+	as_root rm -f "$policy"
+	trap - EXIT
+	return "$status"
+}
+
 # install PACKAGE…, by whatever package manager this system has.
 refreshed=
 install() {
 	say "installing $*"
 	if has apt-get; then
 		[ -n "$refreshed" ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+		without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 	elif has dnf; then
 		as_root dnf install -y -q "$@"
 	elif has apk; then
@@ -47,6 +64,8 @@ need() { # need COMMAND DEBIAN FEDORA ALPINE HOMEBREW
 need curl   curl       curl       curl       curl
 need strace strace     strace     strace     -
 need unshare util-linux util-linux util-linux -
+need redis-server redis-server redis redis redis
+need redis-cli redis-tools redis redis redis
 need node   nodejs     nodejs     nodejs     node
 need npm    npm        nodejs-npm npm        node
 
@@ -79,4 +98,4 @@ if [ ! e2e/clients/node_modules/.package-lock.json -nt e2e/clients/package-lock.
 	touch e2e/clients/node_modules/.package-lock.json
 fi
 
-say "$(curl --version | head -n 1 | cut -d ' ' -f 1,2), node $(node --version), python requests and httpx, $(has strace && strace --version | head -n 1 || echo 'no strace')"
+say "$(curl --version | head -n 1 | cut -d ' ' -f 1,2), redis $(redis-server --version | sed 's/.*v=\([^ ]*\).*/\1/'), node $(node --version), python requests and httpx, $(has strace && strace --version | head -n 1 || echo 'no strace')"
