@@ -280,6 +280,9 @@ type Decision struct {
 	Uses []Use
 	// Repeated tells that the id was known and this is its first answer.
 	Repeated bool
+	// Again tells that a message with the same Same went within the last day:
+	// this one is another, or free where the service drops duplicates.
+	Again bool
 }
 
 // Never reports whether no passing of time would let the request through.

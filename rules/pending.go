@@ -1,0 +1,62 @@
+package rules
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"quotagate/ratelimit"
+)
+
+// What the proxy asks of the rules and they do not answer yet.
+
+var errPending = errors.New("not yet")
+
+// Learned is what an exchange shows about a recipient.
+type Learned struct {
+	// Account is the listed account that it is about, or "": then the first
+	// of Identities that the ledger knows.
+	Account    string
+	Identities []string
+	Event      ratelimit.Event // without its Account
+}
+
+// Requests reports whether a limit or a rate counts every call of the service.
+func (s *Sighting) Requests() bool { return false }
+
+// Call is the call itself as what is counted: one message of kind request.
+func (s *Sighting) Call() (*Sending, error) { return nil, errPending }
+
+// Listens reports whether an event may be learned from the request's body, or
+// from the response.
+func (s *Sighting) Listens() (request, response bool) { return false, false }
+
+// Learn is what the exchange shows.
+func (s *Sighting) Learn(requestBody []byte, status int, h http.Header, responseBody []byte) []Learned {
+	return nil
+}
+
+// Same names the message for law 12, or is "".
+func (s *Sending) Same() (name string, dedupes bool) { return "", false }
+
+// Threads are the threads whose recipient the request itself shows.
+func (s *Sending) Threads() []ratelimit.Event { return nil }
+
+// Rates are asked before the ledger.
+func (s *Set) Rates(d *Sending, account string) []ratelimit.Rate { return nil }
+
+// Watches are the scopes and recipients that may be cooling down.
+func (s *Set) Watches(d *Sending) (services, recipients []string) { return nil, nil }
+
+// Coolings are the holds that an answer asks for.
+func (s *Set) Coolings(d *Sending, outcomes []Outcome, h http.Header, now time.Time, id, account string) []ratelimit.Cooling {
+	return nil
+}
+
+// Content is the first enforced content limit that refuses the sending.
+func (s *Set) Content(d *Sending, account string) (limit, reason string, found bool) {
+	return "", "", false
+}
+
+// Warns reports whether a limit only warns.
+func (s *Set) Warns(limit string) bool { return false }
