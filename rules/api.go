@@ -47,8 +47,11 @@ type Message struct {
 	// Pattern is the path pattern that matched, which has no values in it.
 	Pattern string
 
-	def  *message
-	rule *messageRule
+	def     *message
+	rule    *messageRule
+	service *serviceRule // of a request
+	text    string       // as it stands, where some limit looks at texts
+	words   string       // its keyed hash, where the message has an id
 }
 
 // Name is service.kind, as `on:` writes it.
@@ -68,6 +71,9 @@ type Sending struct {
 	Class string
 	// Service is that of the first message.
 	Service string
+
+	hash  func(kind, value string) string
+	least int64 // how long the answer asked to be left alone (ms)
 }
 
 // An Outcome is what an answer says about a message.

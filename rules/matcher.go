@@ -197,8 +197,8 @@ func (m *matcher) look(s *Set, c *Call) Sighting {
 	sight := Sighting{set: s, call: c}
 	var found [16]int32
 	for _, e := range entries {
-		if sight.service == nil && len(e.services) > 0 {
-			sight.service = e.services[0]
+		for _, r := range e.services {
+			sight.own(r)
 		}
 		list, n := readings(c.Path)
 		for _, r := range list[:n] {

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -9,8 +8,6 @@ import (
 )
 
 // What the proxy asks of the rules and they do not answer yet.
-
-var errPending = errors.New("not yet")
 
 // Learned is what an exchange shows about a recipient.
 type Learned struct {
@@ -21,12 +18,6 @@ type Learned struct {
 	Event      ratelimit.Event // without its Account
 }
 
-// Requests reports whether a limit or a rate counts every call of the service.
-func (s *Sighting) Requests() bool { return false }
-
-// Call is the call itself as what is counted: one message of kind request.
-func (s *Sighting) Call() (*Sending, error) { return nil, errPending }
-
 // Listens reports whether an event may be learned from the request's body, or
 // from the response.
 func (s *Sighting) Listens() (request, response bool) { return false, false }
@@ -35,9 +26,6 @@ func (s *Sighting) Listens() (request, response bool) { return false, false }
 func (s *Sighting) Learn(requestBody []byte, status int, h http.Header, responseBody []byte) []Learned {
 	return nil
 }
-
-// Same names the message for law 12, or is "".
-func (s *Sending) Same() (name string, dedupes bool) { return "", false }
 
 // Threads are the threads whose recipient the request itself shows.
 func (s *Sending) Threads() []ratelimit.Event { return nil }

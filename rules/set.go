@@ -27,6 +27,7 @@ type Set struct {
 	stranger *person // an account that is not listed
 	limits   []*rule
 	segments bool               // some limit counts segments
+	texts    bool               // some limit looks at texts
 	byName   map[string][]*rule // by the name of the message, in the order of the files
 }
 

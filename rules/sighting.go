@@ -19,6 +19,7 @@ type Sighting struct {
 	set        *Set
 	call       *Call
 	service    *serviceRule
+	others     []*serviceRule // that own the host as well
 	candidates []candidate
 }
 
@@ -69,6 +70,16 @@ func (s *Sighting) WebSockets() string {
 		return "pass"
 	}
 	return s.service.webSockets
+}
+
+// own notes a service that owns the host.
+func (s *Sighting) own(r *serviceRule) {
+	switch {
+	case s.service == nil:
+		s.service = r
+	case s.service != r && !slices.Contains(s.others, r):
+		s.others = append(s.others, r)
+	}
 }
 
 // consider keeps a match if what can be seen without the body holds. A method
@@ -134,8 +145,8 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 			return nil, err
 		}
 	}
-	var out Sending
-	making := making{hash: s.set.o.Hash, segments: s.set.segments, out: &out}
+	out := Sending{hash: s.set.o.Hash}
+	making := making{hash: s.set.o.Hash, segments: s.set.segments, texts: s.set.texts, out: &out}
 	var all []identity
 	held := make([]candidate, 0, 4)
 	for _, c := range s.candidates {

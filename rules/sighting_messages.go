@@ -24,6 +24,7 @@ type making struct {
 	out        *Sending
 	recipients int  // of all messages
 	segments   bool // some limit counts them
+	texts      bool // some limit looks at texts
 	// hashed are the recipients found within the items of one batch.
 	hashed map[string]string
 }
@@ -82,9 +83,13 @@ var errIdentities = unreadable("it names more accounts than can be told apart")
 
 // identities are all that name an account, in the order of the sources.
 func (r *messageRule) identities(in *input) ([]identity, error) {
+	return identitiesOf(r.account, in)
+}
+
+func identitiesOf(sources []valueSource, in *input) ([]identity, error) {
 	var out []identity
-	for i := range r.account {
-		v := &r.account[i]
+	for i := range sources {
+		v := &sources[i]
 		values, _ := v.values(in, true)
 		for _, value := range values {
 			if id := (identity{v.kind, value}); !slices.Contains(out, id) {
@@ -110,10 +115,7 @@ func (k *making) message(r *messageRule, in *input) error {
 	k.recipients += len(m.Recipients)
 	ids, shared := firstPresent(r.id, in, false)
 	m.ID = k.id(r, ids, shared)
-	if k.segments || r.def.Cost.By == "segments" {
-		text, shared := firstPresent(r.text, in, false)
-		m.Segments = textSegments(text, shared)
-	}
+	k.read(&m, r, in)
 	switch r.def.Cost.By {
 	case "recipients":
 		m.Cost = max(1, int64(len(m.Recipients)))
@@ -126,6 +128,36 @@ func (k *making) message(r *messageRule, in *input) error {
 	}
 	k.out.Messages = append(k.out.Messages, m)
 	return nil
+}
+
+// read takes from the text what limits and the message's sameness need of it.
+func (k *making) read(m *Message, r *messageRule, in *input) {
+	segments := k.segments || r.def.Cost.By == "segments"
+	if !segments && !k.texts && m.ID == "" {
+		return
+	}
+	text, shared := firstPresent(r.text, in, false)
+	if segments {
+		m.Segments = textSegments(text, shared)
+	}
+	if len(text) == 0 || !k.texts && m.ID == "" {
+		return
+	}
+	if shared == nil {
+		shared = &outside{}
+	}
+	if shared.text == "" {
+		shared.text = strings.Join(text, "\n")
+	}
+	if k.texts {
+		m.text = shared.text
+	}
+	if m.ID != "" {
+		if shared.words == "" {
+			shared.words = k.hash(r.service+".text", shared.text)
+		}
+		m.words = shared.words
+	}
 }
 
 // hashAll hashes the recipients, each distinct one once, and gives up where

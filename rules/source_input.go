@@ -33,6 +33,8 @@ type outside struct {
 	id         string   // hashed, where hasID
 	hasID      bool
 	segments   int64
+	text       string // joined
+	words      string // its hash
 }
 
 func (in *input) queryFields() fields {

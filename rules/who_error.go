@@ -40,11 +40,16 @@ func (s *Sending) accountError(err error) error {
 // looks says by what kinds of identity a message is known to be someone's.
 func (m *Message) looks() string {
 	var kinds []string
-	if m.rule != nil {
-		for i := range m.rule.account {
-			if kind := m.rule.account[i].kind; !slices.Contains(kinds, kind) {
-				kinds = append(kinds, kind)
-			}
+	var sources []valueSource
+	switch {
+	case m.rule != nil:
+		sources = m.rule.account
+	case m.service != nil:
+		sources = m.service.account
+	}
+	for i := range sources {
+		if kind := sources[i].kind; !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
 		}
 	}
 	switch n := len(kinds); n {
