@@ -2,7 +2,6 @@ package rules
 
 import (
 	"net/http"
-	"time"
 
 	"quotagate/ratelimit"
 )
@@ -32,14 +31,6 @@ func (s *Sending) Threads() []ratelimit.Event { return nil }
 
 // Rates are asked before the ledger.
 func (s *Set) Rates(d *Sending, account string) []ratelimit.Rate { return nil }
-
-// Watches are the scopes and recipients that may be cooling down.
-func (s *Set) Watches(d *Sending) (services, recipients []string) { return nil, nil }
-
-// Coolings are the holds that an answer asks for.
-func (s *Set) Coolings(d *Sending, outcomes []Outcome, h http.Header, now time.Time, id, account string) []ratelimit.Cooling {
-	return nil
-}
 
 // Content is the first enforced content limit that refuses the sending.
 func (s *Set) Content(d *Sending, account string) (limit, reason string, found bool) {

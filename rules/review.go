@@ -23,6 +23,7 @@ func (s *Set) review(g *gathered) {
 	s.reviewPlans(g)
 	s.reviewAccounts(g)
 	s.reviewLimits(g)
+	s.reviewCooldowns(g)
 	s.reviewOverlap(g)
 	s.reviewAge(g)
 }

@@ -22,13 +22,14 @@ type Set struct {
 	refusals *refusals
 	messages []*message // what the files say, for warnings and coverage
 
-	people   people
-	accounts map[string]*person
-	stranger *person // an account that is not listed
-	limits   []*rule
-	segments bool               // some limit counts segments
-	texts    bool               // some limit looks at texts
-	byName   map[string][]*rule // by the name of the message, in the order of the files
+	people    people
+	accounts  map[string]*person
+	stranger  *person // an account that is not listed
+	limits    []*rule
+	segments  bool // some limit counts segments
+	texts     bool // some limit looks at texts
+	coolRules []*coolRule
+	byName    map[string][]*rule // by the name of the message, in the order of the files
 }
 
 // Load reads rules files, and whatever they use. A name may be a pattern such
@@ -73,6 +74,7 @@ func build(l *loader, o Options) *Set {
 	s.meet(g)
 	s.compile(g)
 	s.segments = slices.ContainsFunc(s.limits, func(r *rule) bool { return r.Count.S == "segments" })
+	s.compileCooldowns(g)
 	s.review(g)
 	return s
 }
