@@ -66,6 +66,9 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 	action := s.tunnel
 	if s.cfg.Rules().Names(name) {
 		action = s.intercept
+	} else if refused := s.admit(ctx.Req, client); refused != nil {
+		ctx.Resp = refused
+		return goproxy.RejectConnect, host
 	}
 	return &goproxy.ConnectAction{
 		Action: goproxy.ConnectHijack,

@@ -35,6 +35,10 @@ func (s *Server) serveIntercepted(w http.ResponseWriter, r *http.Request) {
 // could see passes here.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 	s.Counts.Requests.Add(1)
+	if refused := s.admit(r, t.client); refused != nil {
+		writeResponse(w, refused)
+		return
+	}
 	switch r.Method {
 	case http.MethodConnect, http.MethodTrace:
 		writeResponse(w, response(r, problem(http.StatusMethodNotAllowed, "quotagate: this method is not proxied", nil)))

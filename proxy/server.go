@@ -47,6 +47,8 @@ type Config struct {
 	// Authenticate, if set, is asked for every connection's credentials;
 	// without it anyone may use the proxy, and a name given is only a claim.
 	Authenticate func(user, password string) bool
+	// Guard, if set, bounds the requests of each user of the proxy.
+	Guard *Guard
 	// Internal answers http://quotagate.internal/.
 	Internal http.Handler
 	// Log gets what a person running the proxy should see.
