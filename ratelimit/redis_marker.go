@@ -1,0 +1,116 @@
+package ratelimit
+
+// The marker: a key with a random name of the store, written once. A server
+// that comes back without it has lost what was counted. On a Cluster there is
+// one for every 256 slots as well, so that every master has its own.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	clusterSlots  = 16384
+	clusterShares = 64
+)
+
+// clusterMarkers are keys in each of the 64 equal parts of the slots.
+var clusterMarkers = spreadKeys()
+
+func spreadKeys() []string {
+	var keys [clusterShares]string
+	for i, found := 0, 0; found < clusterShares; i++ {
+		tag := fmt.Sprint("m", i)
+		part := int(crc16(tag)) % clusterSlots / (clusterSlots / clusterShares)
+		if keys[part] == "" {
+			keys[part] = "q1:{" + tag + "}:marker"
+			found++
+		}
+	}
+	return keys[:]
+}
+
+// crc16 is CRC-16/XMODEM, by which a Cluster finds a key's slot
+// (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/,
+// read 2026-11-20).
+func crc16(s string) uint16 {
+	var crc uint16
+	for i := range len(s) {
+		crc ^= uint16(s[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc
+}
+
+func markerKeys(c redis.UniversalClient) []string {
+	keys := []string{markerKey}
+	if _, ok := c.(*redis.ClusterClient); ok {
+		keys = append(keys, clusterMarkers...)
+	}
+	return keys
+}
+
+// readMarker returns the store's marker, "" if it is missing somewhere.
+func readMarker(ctx context.Context, c redis.UniversalClient) (string, error) {
+	keys := markerKeys(c)
+	cmds, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, k := range keys {
+			p.Get(ctx, k)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("read the store's marker: %w", err)
+	}
+	marker := ""
+	for i, cmd := range cmds {
+		one, err := cmd.(*redis.StringCmd).Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			return "", nil
+		case err != nil:
+			return "", fmt.Errorf("read the store's marker: %w", err)
+		case i > 0 && one != marker:
+			return "", nil
+		}
+		marker = one
+	}
+	return marker, nil
+}
+
+// writeMarker writes a marker where there is none, or over what there is, and returns
+// the one that the store has afterwards: another replica may have been first.
+func writeMarker(ctx context.Context, c redis.UniversalClient, marker string, over bool) (string, error) {
+	keys := markerKeys(c)
+	var err error
+	if over {
+		err = c.Set(ctx, keys[0], marker, 0).Err()
+	} else {
+		err = c.SetNX(ctx, keys[0], marker, 0).Err()
+	}
+	if err != nil {
+		return "", fmt.Errorf("mark the store: %w", err)
+	}
+	if marker, err = c.Get(ctx, keys[0]).Result(); err != nil {
+		return "", fmt.Errorf("mark the store: %w", err)
+	}
+	_, err = c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, k := range keys[1:] {
+			p.Set(ctx, k, marker, 0)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("mark the store: %w", err)
+	}
+	return marker, nil
+}
