@@ -18,6 +18,7 @@ const (
 	headerLimit    = "Quotagate-Limit"
 	headerID       = "Quotagate-Id"
 	headerError    = "Quotagate-Error"
+	headerWarning  = "Quotagate-Warning"
 	headerPrefix   = "Quotagate-"
 )
 

@@ -3,8 +3,10 @@ package proxy
 import (
 	"cmp"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"quotagate/ratelimit"
@@ -23,7 +25,8 @@ const defaultMaxHeld = 10000
 // by the rules in force and what the ledger says. It is an http.RoundTripper
 // and may be used by any number of goroutines. Rules and Ledger are required.
 //
-// A request that sends no message goes to Next as it is. A message is sent at
+// A request that sends no message goes to Next as it is, unless a limit counts
+// all calls of its service. A message is sent at
 // most once, and only after what it takes from its limits is recorded; quota
 // comes back only where it is certain that nothing was sent.
 //
@@ -34,8 +37,13 @@ type Enforcer struct {
 	// Rules returns the set in force. It is asked once per request, and once
 	// more when a held one is due.
 	Rules func() *rules.Set
-	// Ledger counts and decides.
+	// Ledger counts and decides. One that also has ReserveLocally and Charge, as
+	// a ratelimit.Guarded has, is asked by them while it does not answer and
+	// the rules say `on_store_error: local`, or forward.
 	Ledger ratelimit.Store
+	// Rates smooth requests before the ledger is asked; nil: no limit with a
+	// `rate` is enforced.
+	Rates ratelimit.Rates
 	// Next sends what is let through; nil means http.DefaultTransport. It
 	// must not follow redirects.
 	Next http.RoundTripper
@@ -45,6 +53,8 @@ type Enforcer struct {
 	// Unmatched, if set, is called for every call that is no message the
 	// rules know, on services whose rules say `unmatched: report`.
 	Unmatched func(service string)
+	// Log, if set, gets what a person should see and no record tells.
+	Log *slog.Logger
 	// Clock is what holds wait on; nil means the machine's.
 	Clock Clock
 	// MaxBody is the most bytes of a body that are read to find a message
@@ -55,7 +65,11 @@ type Enforcer struct {
 	// Draining, once closed, ends every hold with a 503 and admits no new one.
 	Draining <-chan struct{}
 
-	held atomic.Int64
+	held     atomic.Int64
+	flights  flights
+	gateOnce sync.Once
+	theGate  *ratelimit.Gate
+	learning learning
 }
 
 // Held is the number of requests that wait now.
@@ -66,6 +80,13 @@ func (e *Enforcer) clock() Clock {
 		return e.Clock
 	}
 	return WallClock{}
+}
+
+func (e *Enforcer) log() *slog.Logger {
+	if e.Log != nil {
+		return e.Log
+	}
+	return slog.New(slog.DiscardHandler)
 }
 
 func (e *Enforcer) next() http.RoundTripper {
@@ -93,11 +114,12 @@ func (e *Enforcer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	case r.barrier != nil:
 		return r.bar(*r.barrier)
-	case r.transit == nil:
-		if r.unknown && e.Unmatched != nil {
-			e.Unmatched(r.service)
-		}
-		return e.pass(r.req, r.client)
+	}
+	if r.unknown && e.Unmatched != nil {
+		e.Unmatched(r.service)
+	}
+	if r.transit == nil {
+		return e.pass(r.req, r.client, r.sight)
 	}
 	return r.transit.run()
 }
@@ -108,6 +130,7 @@ type reading struct {
 	e       *Enforcer
 	set     *rules.Set
 	client  *Client
+	sight   *rules.Sighting
 	service string
 	// req is the request to pass on: its body, if it was read, is back.
 	req     *http.Request
@@ -127,10 +150,9 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 	client := clientOf(req.Context())
 	call := callOf(req, client)
 	sight := set.Look(&call)
-	r := reading{e: e, set: set, client: client, service: sight.Service(), req: req}
+	r := reading{e: e, set: set, client: client, sight: &sight, service: sight.Service(), req: req}
 	if !sight.Message() || opensSocket(&sight, req) {
-		r.nothing(&sight)
-		return r, nil
+		return r, r.nothing(nil)
 	}
 	// The body is read to its end before anything waits: net/http notices
 	// that a client has left only once its request was read.
@@ -148,20 +170,32 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 		r.req, r.barrier = withBody(req, body), unread(err)
 	case sending == nil:
 		r.req = withBody(req, body)
-		r.nothing(&sight)
+		return r, r.nothing(body)
 	default:
-		now := e.clock().Now()
-		r.transit = &transit{e: e, req: req, client: client, set: set, id: newID(now), now: now, body: body, sending: sending}
+		sending.Messages = append(sending.Messages, sight.Calls()...)
+		r.govern(sending, body)
 	}
 	return r, nil
 }
 
-// nothing notes what becomes of a call that is no message.
-func (r *reading) nothing(s *rules.Sighting) {
-	if barred(s, r.req) {
-		r.barrier = &unmatched
+// govern makes a transit of what the request sends.
+func (r *reading) govern(sending *rules.Sending, body []byte) {
+	now := r.e.clock().Now()
+	r.transit = &transit{
+		e: r.e, req: r.req, client: r.client, set: r.set, sight: r.sight,
+		id: newID(now), now: now, body: body, sending: sending,
 	}
-	r.unknown = s.Unmatched() == "report" && changes(r.req)
+}
+
+// nothing notes what becomes of a call that is no message. The error is the
+// client's.
+func (r *reading) nothing(body []byte) error {
+	if barred(r.sight, r.req) {
+		r.barrier = &unmatched
+		return nil
+	}
+	r.unknown = r.sight.Unmatched() == "report" && changes(r.req)
+	return r.call(body)
 }
 
 // barred reports calls that a service's rules refuse although they are no
@@ -222,8 +256,11 @@ func refusalName(err error) string {
 	return "unreadable"
 }
 
-// pass sends a request that is no message.
-func (e *Enforcer) pass(req *http.Request, client *Client) (*http.Response, error) {
+// pass sends a request that is no message. There is no sight of one that could
+// not be read.
+func (e *Enforcer) pass(req *http.Request, client *Client, sight *rules.Sighting) (*http.Response, error) {
+	heard := e.listen(sight)
+	req = heard.asked(req)
 	if client.informational != nil {
 		tr := &sendTrace{client: client}
 		req = req.WithContext(tr.attach(req.Context()))
@@ -233,6 +270,7 @@ func (e *Enforcer) pass(req *http.Request, client *Client) (*http.Response, erro
 		return nil, err
 	}
 	dropOurs(resp.Header)
+	heard.answered(resp)
 	return resp, nil
 }
 

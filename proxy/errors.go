@@ -33,6 +33,11 @@ type requestError struct{ err error }
 func (e requestError) Error() string { return "read the request: " + e.err.Error() }
 func (e requestError) Unwrap() error { return e.err }
 
+// wokenEarly reports an error by which a wait ends early.
+func wokenEarly(err error) bool {
+	return errors.Is(err, ErrDraining) || errors.Is(err, errTooManyHeld) || errors.Is(err, errClientGone)
+}
+
 // A storeError says that the ledger did not answer.
 type storeError struct{ err error }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"quotagate/ratelimit"
@@ -27,25 +26,14 @@ type Explanation struct {
 	HeldMS   int64     `json:"held_ms,omitempty"`
 	// Uses are the limits that were asked; Used does not count this request.
 	Uses []LimitUse `json:"limits,omitempty"`
+	// Holds are what the account, its service or the recipients are stopped by.
+	Holds []HoldUse `json:"holds,omitempty"`
 	// Answer is the refusal that the client would get.
 	Answer *rules.Answer `json:"answer,omitempty"`
 	// Trace tells for every rule of the host what did not fit.
 	Trace []rules.TraceStep `json:"trace,omitempty"`
 	// Revision is of the rules that were asked.
 	Revision string `json:"rules_rev"`
-}
-
-// A LimitUse is the state of one limit for a person or a program to read.
-type LimitUse struct {
-	Limit   string    `json:"limit"`
-	Key     string    `json:"key,omitempty"`
-	Used    int64     `json:"used"`
-	Allow   int64     `json:"allow"`
-	Resets  time.Time `json:"resets,omitzero"`
-	Short   bool      `json:"short,omitempty"` // has no room
-	Shadow  bool      `json:"shadow,omitempty"`
-	WarnAt  int64     `json:"warn_at,omitempty"`
-	Measure string    `json:"measure,omitempty"`
 }
 
 // Explain says what RoundTrip would do with req, were it made at the time at.
@@ -60,7 +48,7 @@ func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time)
 	if t := r.transit; t != nil {
 		x.Trace = r.set.Trace(&call, t.body)
 		t.dry, t.now = true, at
-		err := t.reserve(ctx, false)
+		err := t.ask(ctx)
 		var bar barredError
 		switch {
 		case errors.As(err, &bar):
@@ -94,10 +82,11 @@ func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time)
 func (t *transit) explain(x *Explanation) {
 	d := &t.decision
 	x.Service, x.Account, x.Class, x.Limit = t.sending.Service, t.account, t.sending.Class, d.Limit
-	for i := range t.sending.Messages {
+	for i := range t.sends() {
 		x.Messages = append(x.Messages, t.sending.Messages[i].Name())
 	}
-	x.Uses = LimitUses(d, t.claims)
+	x.Uses = append(LimitUses(d, t.claims), t.rateUses()...)
+	x.Holds = HoldUses(d)
 	switch d.Verdict {
 	case ratelimit.Go:
 		x.Decision, x.Reason = DecisionForward, "every limit has room"
@@ -108,56 +97,14 @@ func (t *transit) explain(x *Explanation) {
 		x.Decision, x.HeldMS = DecisionHold, d.At-d.Now
 		x.RetryAt = time.UnixMilli(d.At)
 		x.Reason = "limit " + d.Limit + " has room within its wait"
+	case ratelimit.Twin:
+		x.Decision, x.Reason = DecisionHold, "the same message, with the same id, is on its way"
+		if d.At > d.Now {
+			x.HeldMS, x.RetryAt = d.At-d.Now, time.UnixMilli(d.At)
+		}
 	case ratelimit.Refused:
 		ref := t.refusal()
-		a := t.sending.Messages[0].Refuse(ref)
+		a := t.answer(ref)
 		x.Decision, x.Reason, x.RetryAt, x.Answer = DecisionReject, ref.Reason, ref.RetryAt, &a
 	}
-}
-
-// LimitUses is a decision's counters with what their claims say of them.
-func LimitUses(d *ratelimit.Decision, claims []ratelimit.Claim) []LimitUse {
-	out := make([]LimitUse, 0, len(d.Uses))
-	for _, u := range d.Uses {
-		l := LimitUse{Limit: u.Limit, Key: u.Key, Used: u.Used, Allow: u.Allow, Short: u.Short, Shadow: u.Shadow}
-		if u.Resets > 0 {
-			l.Resets = time.UnixMilli(u.Resets).UTC()
-		}
-		for i := range claims {
-			if claims[i].Limit == u.Limit {
-				l.WarnAt, l.Measure = claims[i].WarnAt, measureName(&claims[i])
-				break
-			}
-		}
-		out = append(out, l)
-	}
-	return out
-}
-
-func measureName(c *ratelimit.Claim) string {
-	switch c.Measure {
-	case ratelimit.Calendar:
-		return "per " + c.Unit
-	case ratelimit.Rolling:
-		return "per " + spanText(c.Span)
-	case ratelimit.Lifetime:
-		return "per lifetime"
-	case ratelimit.Pace:
-		return "pace " + spanText(c.Span)
-	}
-	return ""
-}
-
-// spanText writes milliseconds as the rules files do: 7d, 24h, 90s, 300ms.
-func spanText(ms int64) string {
-	for _, u := range []struct {
-		name string
-		ms   int64
-	}{{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}} {
-		// 24h stays 24h: a day is what the calendar says.
-		if ms%u.ms == 0 && (u.name != "d" || ms > u.ms) && ms > 0 {
-			return strconv.FormatInt(ms/u.ms, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(ms, 10) + "ms"
 }

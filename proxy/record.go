@@ -45,8 +45,11 @@ type Record struct {
 	Reason       string // one sentence, or ""
 	// Warnings are the limits whose warning mark this request crossed.
 	Warnings []RecordWarning
-	// Shadowed names the shadow limits that would have refused it.
-	Shadowed []string
+	// Shadowed names the shadow limits that would have refused it, and Warned
+	// those that only warn.
+	Shadowed, Warned []string
+	// Coolings are the holds that the answer brought.
+	Coolings []RecordCooling
 }
 
 // A RecordMessage is one message of a governed request.
@@ -84,14 +87,7 @@ func (r *Record) AppendJSON(b []byte) []byte {
 		b = appendString(b, "limit", r.Limit)
 		b = appendInt(b, "used", r.Used)
 		b = appendInt(b, "allow", r.Allow)
-		b = append(b, `,"retry_at":`...)
-		if r.RetryAt.IsZero() {
-			b = append(b, "null"...)
-		} else {
-			b = append(b, '"')
-			b = r.RetryAt.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
-			b = append(b, '"')
-		}
+		b = appendTime(appendKey(b, "retry_at"), r.RetryAt)
 		b = appendInt(b, "held_ms", r.Held.Milliseconds())
 		b = appendStrings(b, "recipients", m.Recipients[:min(len(m.Recipients), maxLogged)])
 		if len(m.Recipients) > maxLogged {
@@ -125,9 +121,45 @@ func (r *Record) AppendJSON(b []byte) []byte {
 		if len(r.Shadowed) > 0 {
 			b = appendStrings(b, "shadowed", r.Shadowed)
 		}
+		if len(r.Warned) > 0 {
+			b = appendStrings(b, "warned", r.Warned)
+		}
+		b = appendCoolings(b, r.Coolings)
 		b = append(b, '}', '\n')
 	}
 	return b
+}
+
+// appendCoolings appends the holds that an answer brought; until null is until
+// someone resumes the account.
+func appendCoolings(b []byte, coolings []RecordCooling) []byte {
+	if len(coolings) == 0 {
+		return b
+	}
+	b = append(appendKey(b, "cooldowns"), '[')
+	for i := range coolings {
+		c := &coolings[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(append(b, `{"name":`...), c.Name)
+		b = appendString(b, "account", c.Account)
+		if c.Recipient != "" {
+			b = appendString(b, "recipient", c.Recipient)
+		}
+		b = appendTime(appendKey(b, "until"), c.Until)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+// appendTime writes a time as a JSON string, and the zero time as null.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
+	}
+	b = t.UTC().AppendFormat(append(b, '"'), "2006-01-02T15:04:05.000Z07:00")
+	return append(b, '"')
 }
 
 func appendKey(b []byte, key string) []byte {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -17,7 +16,7 @@ var errTooManyHeld = errors.New("too many requests wait already")
 func (t *transit) refuse() *http.Response {
 	d := &t.decision
 	ref := t.refusal()
-	a := t.sending.Messages[0].Refuse(ref)
+	a := t.answer(ref)
 	a.Header[headerDecision] = []string{DecisionReject}
 	a.Header[headerLimit] = []string{d.Limit}
 	a.Header[headerID] = []string{t.id}
@@ -25,7 +24,21 @@ func (t *transit) refuse() *http.Response {
 	r := t.newRecord(DecisionReject)
 	r.Status, r.Reason, r.RetryAt = a.Status, ref.Reason, ref.RetryAt
 	t.emit(r)
+	if t.mere() {
+		closeBody(t.req)
+	}
 	return response(t.req, a)
+}
+
+// answer is the refusal as the client gets it: in the service's own words, or
+// 409 for a message that is on its way or went already.
+func (t *transit) answer(ref rules.Refusal) rules.Answer {
+	if ref.Limit != sameLimit {
+		return t.lead().Refuse(ref)
+	}
+	a := problem(http.StatusConflict, "quotagate: "+ref.Reason, map[string]any{"limit": sameLimit, "id": t.id})
+	a.Header.Set("Retry-After", retryAfter(ref.Now, ref.RetryAt))
+	return a
 }
 
 // refusal is the ledger's no, for the pack to dress.
@@ -86,7 +99,7 @@ func (t *transit) bar(req *http.Request, service string, b barrier) (*http.Respo
 	if t.set.Mode() == "shadow" {
 		r.Decision, r.Shadowed = DecisionForward, []string{b.name}
 		t.emit(r)
-		return t.e.pass(req, t.client)
+		return t.e.pass(req, t.client, nil)
 	}
 	closeBody(req)
 	a := b.answer(t)
@@ -116,108 +129,4 @@ func decider(d *ratelimit.Decision) *ratelimit.Use {
 		}
 	}
 	return nil
-}
-
-// reason says in one sentence why, and when there will be room; times are those
-// of the account's wall clock, rounded up to the second.
-func (t *transit) reason(ref rules.Refusal) string {
-	d := &t.decision
-	again := "room again at "
-	var why string
-	switch claim := claimOf(t.claims, d.Limit); {
-	case d.Limit == ratelimit.PausedLimit:
-		why, again = "the account is paused", "it ends at "
-		if d.Why != "" {
-			why += ": " + d.Why
-		}
-		if ref.RetryAt.IsZero() {
-			return why + "; it stays so until someone resumes it"
-		}
-	case d.Fits >= 0:
-		why = fmt.Sprintf("limit %s allows %d; this request asks for more at once, and %d would fit", d.Limit, ref.Allow, d.Fits)
-	case claim != nil && claim.Measure == ratelimit.Pace:
-		why = "limit " + d.Limit + ": one every " + spanText(claim.Span)
-	default:
-		why = fmt.Sprintf("limit %s: %d of %d used", d.Limit, ref.Used, ref.Allow)
-	}
-	if ref.RetryAt.IsZero() {
-		return why + "; waiting will not help"
-	}
-	at := ref.RetryAt.Add(time.Second - 1).Truncate(time.Second)
-	return why + "; " + again + at.In(t.set.Location(t.account)).Format(time.RFC3339)
-}
-
-// claimOf is the first claim on a limit, or nil.
-func claimOf(claims []ratelimit.Claim, limit string) *ratelimit.Claim {
-	for i := range claims {
-		if claims[i].Limit == limit {
-			return &claims[i]
-		}
-	}
-	return nil
-}
-
-// newRecord is the record of this transit as it stands.
-func (t *transit) newRecord(decision string) *Record {
-	r := &Record{
-		Time:      t.e.clock().Now(),
-		ID:        t.id,
-		Decision:  decision,
-		Mode:      t.set.Mode(),
-		Account:   t.account,
-		Held:      t.held,
-		Method:    t.req.Method,
-		Host:      t.req.Host,
-		Client:    t.client.Addr,
-		ProxyUser: t.client.User,
-		Revision:  t.set.Revision(),
-	}
-	if r.Host == "" {
-		r.Host = t.req.URL.Host
-	}
-	if t.sending == nil {
-		r.Messages = make([]RecordMessage, 1)
-		return r
-	}
-	r.Service, r.Class = t.sending.Service, t.sending.Class
-	r.Messages = make([]RecordMessage, len(t.sending.Messages))
-	for i := range r.Messages {
-		m := &t.sending.Messages[i]
-		r.Messages[i] = RecordMessage{Kind: m.Kind, Recipients: m.Recipients, Path: m.Pattern}
-	}
-	d := &t.decision
-	if d.Limit != "" {
-		r.Limit = d.Limit
-		if u := decider(d); u != nil {
-			r.Used, r.Allow = u.Used, u.Allow
-		}
-	} else if u := tightest(d); u != nil {
-		r.Limit, r.Used, r.Allow = u.Limit, u.Used, u.Allow
-	}
-	if decision == DecisionHold && d.At > 0 {
-		r.RetryAt = time.UnixMilli(d.At)
-	}
-	for i := range d.Uses {
-		u := &d.Uses[i]
-		if u.Warn {
-			r.Warnings = append(r.Warnings, RecordWarning{u.Limit, u.Used, u.Allow})
-		}
-		if u.Shadow && u.Short {
-			r.Shadowed = append(r.Shadowed, u.Limit)
-		}
-	}
-	return r
-}
-
-// record notes a decision that needs no more than a status and a reason.
-func (t *transit) record(decision string, status int, reason string) {
-	r := t.newRecord(decision)
-	r.Status, r.Reason = status, reason
-	t.emit(r)
-}
-
-func (t *transit) emit(r *Record) {
-	if t.e.Record != nil {
-		t.e.Record(r)
-	}
 }

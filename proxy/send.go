@@ -30,6 +30,15 @@ func (t *transit) send() (*http.Response, error) {
 	}
 	tr := &sendTrace{client: t.client}
 	out := t.outgoing(tr.attach(ctx))
+	heard := t.e.listen(t.sight)
+	if t.mere() {
+		out = heard.asked(out)
+	} else {
+		heard.knows(t.body)
+	}
+	if t.reserved && t.concurrent() {
+		t.lease = newLease(t.e.Ledger, t.id)
+	}
 	begin := t.e.clock().Now()
 	resp, err := t.e.next().RoundTrip(out)
 	took := t.e.clock().Now().Sub(begin)
@@ -37,6 +46,7 @@ func (t *transit) send() (*http.Response, error) {
 		return nil, t.unsent(err, tr, took)
 	}
 	t.settle(resp, took)
+	heard.answered(resp)
 	return resp, nil
 }
 
@@ -44,6 +54,9 @@ func (t *transit) send() (*http.Response, error) {
 // to be read again.
 func (t *transit) outgoing(ctx context.Context) *http.Request {
 	out := t.req.WithContext(ctx)
+	if t.mere() { // it streams, and may be repeated as any other call
+		return out
+	}
 	// Without GetBody the transport repeats a request only if nothing of it
 	// was written. With one, or without a body, it repeats what it takes to
 	// be harmless (a GET, an Idempotency-Key) on a connection that died, and
@@ -103,12 +116,13 @@ func (t *transit) unsent(err error, tr *sendTrace, took time.Duration) error {
 	}
 	if tr.gotConn.Load() {
 		r.Reason += "; it may have been sent, so it counts"
+		t.chargeLater(t.e.clock().Now())
 		t.keep()
 	} else {
 		t.giveBack()
 		err = errNotWritten{err}
 	}
-	t.emit(r)
+	t.report(r)
 	return answeredError{err: err, id: t.id}
 }
 
@@ -139,27 +153,43 @@ func (t *transit) settle(resp *http.Response, took time.Duration) {
 			returned = append(returned, i)
 		}
 	}
-	r := t.newRecord(DecisionForward)
-	r.Status, r.Upstream = resp.StatusCode, took
+	all := len(returned) == t.sends()
+	now := t.e.clock().Now()
+	reason := ""
 	switch {
-	case len(returned) == len(outcomes) && len(returned) > 0:
-		t.giveBack()
-		r.Reason = "the service did not take it, so it does not count"
+	case all:
+		reason = "the service did not take it, so it does not count"
 	case len(returned) > 0:
-		t.giveBack(returned...)
-		t.keep()
-		r.Reason = "the service did not take all of it; those do not count"
-	default:
-		t.keep()
+		reason = "the service did not take all of it; those do not count"
 	}
+	if len(returned) == len(outcomes) { // and so not even the call counts
+		t.giveBack()
+	} else {
+		t.giveBackItems(returned)
+		t.chargeLater(now)
+		if t.concurrent() {
+			t.keepAtEnd(resp)
+		} else {
+			t.keep()
+		}
+	}
+	if !all {
+		t.threads()
+	}
+	t.cool(outcomes, resp, now)
+	r := t.newRecord(DecisionForward)
+	r.Status, r.Upstream, r.Reason = resp.StatusCode, took, reason
 	for i := range r.Messages {
 		r.Messages[i].Outcome = outcomeName(outcomes[i])
 	}
 	dropOurs(resp.Header)
 	resp.Header[headerDecision] = []string{DecisionForward}
 	resp.Header[headerID] = []string{t.id}
+	if len(r.Warned) > 0 {
+		resp.Header[headerWarning] = []string{strings.Join(r.Warned, ", ")}
+	}
 	setQuota(resp.Header, &t.decision, t.claims)
-	t.emit(r)
+	t.report(r)
 }
 
 func outcomeName(o rules.Outcome) string {
@@ -224,14 +254,3 @@ type rejoined struct {
 type errorReader struct{ err error }
 
 func (e errorReader) Read([]byte) (int, error) { return 0, e.err }
-
-// keep closes the reservation as spent.
-func (t *transit) keep() {
-	if !t.reserved {
-		return
-	}
-	// Keeping is not the client's to cancel. A failure leaves it open, which
-	// counts as well.
-	_ = t.e.Ledger.Keep(context.Background(), t.id)
-	t.reserved = false
-}

@@ -10,23 +10,37 @@ import (
 	"quotagate/rules"
 )
 
-// A transit is one governed request on its way.
+// A transit is one governed request on its way: one that sends messages, or a
+// call that a limit counts as such.
 type transit struct {
 	e       *Enforcer
 	req     *http.Request
 	client  *Client
 	set     *rules.Set
+	sight   *rules.Sighting
 	id      string
 	now     time.Time // when it arrived
-	body    []byte
+	body    []byte    // of messages; a mere call's streams through
 	sending *rules.Sending
 
 	account  string // the ledger's name for it
 	claims   []ratelimit.Claim
+	request  ratelimit.Request // as the ledger was last asked
 	decision ratelimit.Decision
 	reserved bool // the ledger holds a reservation under id
+	flight   *flight
+	lease    *lease
 	held     time.Duration
+	noted    bool // that it is held
 	dry      bool // only asks: nothing is taken
+
+	passed   bool            // its rates let it through
+	shadowed []string        // limits outside the ledger that would have refused it
+	warned   []string        // those that only warn
+	slotted  bool            // waited for the slot of the same message
+	unasked  bool            // forwarded, because the ledger did not answer
+	local    int             // how often this replica's share was asked instead
+	coolings []RecordCooling // that the answer brought
 }
 
 // run asks the ledger, waits if it must, and sends or refuses.
@@ -36,75 +50,154 @@ func (t *transit) run() (*http.Response, error) {
 	if t.e.draining() {
 		err = ErrDraining
 	} else {
-		err = t.reserve(ctx, false)
+		err = t.ask(ctx)
 	}
-	for err == nil {
+	for {
+		if err != nil {
+			if err = t.fallBack(ctx, err); err != nil {
+				return t.undecided(ctx, err)
+			}
+		}
 		switch t.decision.Verdict {
 		case ratelimit.Go:
 			return t.send()
 		case ratelimit.Refused:
 			return t.refuse(), nil
-		}
-		if err = t.hold(ctx); err == nil {
-			err = t.again(ctx)
+		case ratelimit.Twin:
+			if t.overdue() {
+				return t.refuse(), nil
+			}
+			if err = t.hold(ctx, t.nextLook()); err == nil {
+				err = t.again(ctx)
+			}
+		default:
+			if err = t.hold(ctx, time.UnixMilli(t.decision.At)); err == nil {
+				err = t.again(ctx)
+			}
 		}
 	}
-	return t.undecided(ctx, err)
 }
 
 // undecided ends a transit that got no verdict: the client left, the proxy is
 // stopping, or the ledger did not answer.
 func (t *transit) undecided(ctx context.Context, err error) (*http.Response, error) {
 	t.giveBack()
+	var unread barredError
+	if errors.As(err, &unread) {
+		return t.bar(t.untouched(), t.sending.Service, *unread.barrier)
+	}
+	if t.mere() { // its body was not read
+		closeBody(t.req)
+	}
 	var store storeError
 	if errors.As(err, &store) && ctx.Err() == nil {
-		if t.set.OnStoreError(t.sending, t.account) == "forward" {
-			t.claims, t.decision = nil, ratelimit.Decision{}
-			return t.send()
-		}
 		t.record(DecisionError, http.StatusServiceUnavailable, "the ledger did not answer: "+store.err.Error())
 		return failed(t.req, err, t.id), nil
 	}
-	var unread barredError
-	if errors.As(err, &unread) {
-		return t.bar(withBody(t.req, t.body), t.sending.Service, *unread.barrier)
-	}
 	if ctx.Err() != nil || errors.Is(err, errClientGone) {
-		t.record(DecisionCancel, 0, "the client left before the message was sent")
+		t.record(DecisionCancel, 0, "the client left before "+t.what()+" was sent")
 		return nil, err
 	}
 	t.record(DecisionReject, failureOf(err).Status, err.Error())
 	return failed(t.req, err, t.id), nil
 }
 
-// reserve asks for room in every limit that binds the sending.
-func (t *transit) reserve(ctx context.Context, replace bool) error {
+// mere reports a call that sends no message.
+func (t *transit) mere() bool { return t.lead().Kind == callKind }
+
+// sends is how many messages the request sends; a mere call counts as one.
+func (t *transit) sends() int {
+	n := len(t.sending.Messages)
+	for n > 1 && t.sending.Messages[n-1].Kind == callKind {
+		n--
+	}
+	return n
+}
+
+// callKind is the kind of what stands for a call among messages.
+const callKind = "request"
+
+// untouched is the request with all of its body.
+func (t *transit) untouched() *http.Request {
+	if t.mere() {
+		return t.req
+	}
+	return withBody(t.req, t.body)
+}
+
+func (t *transit) what() string {
+	if t.mere() {
+		return "the request"
+	}
+	return "the message"
+}
+
+// lead is the message, or the call, in whose words the request is refused.
+func (t *transit) lead() *rules.Message { return &t.sending.Messages[0] }
+
+// ask finds out who sends, lets the rates have their say, and reserves.
+func (t *transit) ask(ctx context.Context) error {
 	if err := t.who(ctx); err != nil {
 		return err
 	}
-	now := t.e.clock().Now()
-	if t.dry {
-		now = t.now
+	if through, err := t.rate(ctx); err != nil || !through {
+		return err
 	}
-	t.claims = t.set.Claims(t.sending, t.account, now)
+	return t.reserve(ctx, false)
+}
+
+// reserve asks for room in every limit that binds the sending.
+func (t *transit) reserve(ctx context.Context, replace bool) error {
+	t.prepare()
 	if t.account == "" { // all of nobody, and the rules let it be
-		t.decision = ratelimit.Decision{Verdict: ratelimit.Go, Now: t.now.UnixMilli(), Account: t.account, Fits: -1}
+		t.decision = t.through()
 		return nil
 	}
-	d, err := t.e.Ledger.Reserve(ctx, ratelimit.Request{
-		ID:      t.id,
-		Account: t.account,
-		Aliases: t.sending.Identities,
-		Claims:  t.claims,
-		Arrived: t.now.UnixMilli(),
-		Replace: replace,
-		Dry:     t.dry,
-	})
+	if t.contentRefuses() {
+		return nil
+	}
+	t.request.Replace, t.request.Dry = replace, t.dry
+	d, err := t.e.Ledger.Reserve(ctx, t.request)
 	if err != nil {
 		return storeError{err}
 	}
 	t.took(d)
 	return nil
+}
+
+// prepare makes the request to the ledger.
+func (t *transit) prepare() {
+	now := t.e.clock().Now()
+	if t.dry {
+		now = t.now
+	}
+	t.claims = t.set.Claims(t.sending, t.account, now)
+	t.request = ratelimit.Request{
+		ID:      t.id,
+		Account: t.account,
+		Aliases: t.sending.Identities,
+		Claims:  t.claims,
+		Arrived: t.now.UnixMilli(),
+	}
+	t.request.Services, t.request.Recipients = t.set.Watches(t.sending)
+	if decides(t.claims) {
+		t.request.Same, t.request.Dedupes = t.sending.Same()
+	}
+}
+
+// decides reports whether a claim can hold or refuse.
+func decides(claims []ratelimit.Claim) bool {
+	for i := range claims {
+		if !claims[i].Shadow {
+			return true
+		}
+	}
+	return false
+}
+
+// through is the decision of a request that asks nothing of the ledger.
+func (t *transit) through() ratelimit.Decision {
+	return ratelimit.Decision{Verdict: ratelimit.Go, Now: t.now.UnixMilli(), Account: t.account, Fits: -1}
 }
 
 // who finds the account: the listed one that the request names, or that any of
@@ -121,7 +214,7 @@ func (t *transit) who(ctx context.Context) error {
 			continue
 		}
 		if t.account != "" {
-			return barredError{unread(&rules.AccountError{Err: rules.ErrAmbiguous, Message: t.sending.Messages[0]})}
+			return barredError{unread(&rules.AccountError{Err: rules.ErrAmbiguous, Message: *t.lead()})}
 		}
 		t.account = name
 	}
@@ -140,80 +233,52 @@ func (t *transit) took(d ratelimit.Decision) {
 	t.decision = d
 	t.account = d.Account
 	t.reserved = d.Verdict == ratelimit.Go || d.Verdict == ratelimit.Booked
-}
-
-// lateness is how long after its slot a booking may still be used: what timers
-// and a busy machine may take.
-const lateness = 100 * time.Millisecond
-
-// again asks once more for a held sending whose time has come.
-func (t *transit) again(ctx context.Context) error {
-	booked := t.decision.Verdict == ratelimit.Booked
-	if set := t.e.Rules(); set != t.set {
-		return t.reread(ctx, set, booked)
-	}
-	if !booked {
-		return t.reserve(ctx, false)
-	}
-	if t.e.clock().Now().Sub(time.UnixMilli(t.decision.At)) > lateness {
-		// The machine slept. What was booked for then must not leave now: all
-		// that waited would leave at once, and for a window that has passed.
-		return t.reserve(ctx, true)
-	}
-	d, err := t.e.Ledger.Fire(ctx, t.id)
-	if err != nil {
-		return storeError{err}
-	}
-	if d.Verdict == ratelimit.Gone { // nobody came for it in time: it was given back
-		t.reserved = false
-		return t.reserve(ctx, false)
-	}
-	uses := t.decision.Uses
-	t.took(d)
-	if len(d.Uses) == 0 {
-		t.decision.Uses = uses
-	}
-	return nil
-}
-
-// reread finds out what a held request means under new rules, and asks for
-// room in their limits in place of what it had booked.
-func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error {
-	call := callOf(t.req, t.client)
-	sight := set.Look(&call)
-	var sending *rules.Sending
-	if sight.Message() {
-		var err error
-		if sending, err = sight.Read(t.body); err != nil {
-			return barredError{unread(err)}
-		}
-	}
-	t.set = set
-	if sending == nil { // the new rules know no message here
-		if barred(&sight, t.req) {
-			return barredError{&unmatched}
-		}
-		t.giveBack()
-		t.claims = nil
-		t.decision = ratelimit.Decision{Verdict: ratelimit.Go, Now: t.now.UnixMilli(), Account: t.account, Fits: -1}
-		return nil
-	}
-	t.sending = sending
-	return t.reserve(ctx, booked)
+	t.takeOff()
+	t.standAside()
 }
 
 // giveBack cancels the reservation, also after the client's context ended.
-func (t *transit) giveBack(items ...int) {
+func (t *transit) giveBack() {
 	if !t.reserved {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.req.Context()), settleTimeout)
+	ctx, cancel := t.settling()
 	defer cancel()
 	// If the ledger cannot take it back, it stays counted: never over.
-	if len(items) == 0 {
-		_ = t.e.Ledger.Cancel(ctx, t.id)
-		t.reserved = false
-	} else {
-		_ = t.e.Ledger.CancelItems(ctx, t.id, items)
+	_ = t.e.Ledger.Cancel(ctx, t.id)
+	t.settled()
+}
+
+// giveBackItems gives back what some of the messages took.
+func (t *transit) giveBackItems(items []int) {
+	if !t.reserved || len(items) == 0 {
+		return
 	}
+	ctx, cancel := t.settling()
+	defer cancel()
+	_ = t.e.Ledger.CancelItems(ctx, t.id, items)
+}
+
+// settling is a context for what has to be told to the ledger, whether the
+// client is still there or not.
+func (t *transit) settling() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(t.req.Context()), settleTimeout)
+}
+
+// keep closes the reservation as spent.
+func (t *transit) keep() {
+	if !t.reserved {
+		return
+	}
+	// Keeping is not the client's to cancel. A failure leaves it open, which
+	// counts as well.
+	_ = t.e.Ledger.Keep(context.Background(), t.id)
+	t.settled()
+}
+
+// settled notes that the reservation is closed.
+func (t *transit) settled() {
+	t.reserved = false
+	t.lease.end()
+	t.land()
 }

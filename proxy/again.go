@@ -1,0 +1,84 @@
+package proxy
+
+// What a held request does when its time has come.
+
+import (
+	"context"
+	"time"
+
+	"quotagate/ratelimit"
+	"quotagate/rules"
+)
+
+// lateness is how long after its slot a booking may still be used: what timers
+// and a busy machine may take.
+const lateness = 100 * time.Millisecond
+
+// again asks once more for a held sending whose time has come.
+func (t *transit) again(ctx context.Context) error {
+	booked := t.decision.Verdict == ratelimit.Booked
+	if set := t.e.Rules(); set != t.set {
+		return t.reread(ctx, set, booked)
+	}
+	if t.decision.Verdict == ratelimit.Twin {
+		return t.afterTwin(ctx)
+	}
+	if !booked {
+		return t.reserve(ctx, false)
+	}
+	if t.e.clock().Now().Sub(time.UnixMilli(t.decision.At)) > lateness {
+		// The machine slept. What was booked for then must not leave now: all
+		// that waited would leave at once, and for a window that has passed.
+		return t.reserve(ctx, true)
+	}
+	d, err := t.e.Ledger.Fire(ctx, t.id)
+	if err != nil {
+		return storeError{err}
+	}
+	if d.Verdict == ratelimit.Gone { // nobody came for it in time: it was given back
+		t.reserved = false
+		return t.reserve(ctx, false)
+	}
+	uses := t.decision.Uses
+	t.took(d)
+	if len(d.Uses) == 0 {
+		t.decision.Uses = uses
+	}
+	return nil
+}
+
+// reread finds out what a held request means under new rules, and asks for
+// room in their limits in place of what it had booked.
+func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error {
+	call := callOf(t.req, t.client)
+	sight := set.Look(&call)
+	var sending *rules.Sending
+	var err error
+	if sight.Message() && !t.mere() {
+		if sending, err = sight.Read(t.body); err != nil {
+			return barredError{unread(err)}
+		}
+	}
+	if sending == nil {
+		sending, err = callSending(&sight, t.body)
+	} else {
+		sending.Messages = append(sending.Messages, sight.Calls()...)
+	}
+	if err != nil {
+		return barredError{unread(err)}
+	}
+	t.set, t.sight = set, &sight
+	if sending == nil { // the new rules know no message here
+		if barred(&sight, t.req) {
+			return barredError{&unmatched}
+		}
+		t.giveBack()
+		t.claims, t.decision = nil, t.through()
+		return nil
+	}
+	t.sending = sending
+	if err := t.who(ctx); err != nil {
+		return err
+	}
+	return t.reserve(ctx, booked)
+}

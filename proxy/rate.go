@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"context"
+	"time"
+
+	"quotagate/ratelimit"
+)
+
+// gate is the line in which requests wait for their rates.
+func (e *Enforcer) gate() *ratelimit.Gate {
+	e.gateOnce.Do(func() {
+		e.theGate = &ratelimit.Gate{
+			Rates: e.Rates,
+			Now:   e.clock().Now,
+			Sleep: func(ctx context.Context, at time.Time) error {
+				if t, ok := ctx.Value(transitKey{}).(*transit); ok {
+					t.noteHold(at)
+				}
+				return e.clock().Wait(ctx, at, e.Draining)
+			},
+		}
+	})
+	return e.theGate
+}
+
+type transitKey struct{}
+
+// rate asks the rates, once for a request however often the ledger is asked
+// after it. It reports whether they let it through; if not, the decision says
+// why.
+func (t *transit) rate(ctx context.Context) (bool, error) {
+	if t.passed || t.e.Rates == nil || t.dry {
+		return true, nil
+	}
+	rates := t.set.Rates(t.sending, t.account)
+	if len(rates) == 0 {
+		t.passed = true
+		return true, nil
+	}
+	var p ratelimit.Passage
+	err := t.waiting(func() (err error) {
+		p, err = t.e.gate().Wait(context.WithValue(ctx, transitKey{}, t), rates)
+		return err
+	})
+	switch {
+	case err != nil && (ctx.Err() != nil || wokenEarly(err)):
+		return false, err
+	case err != nil:
+		return false, storeError{err}
+	}
+	t.outside(p.Shadowed)
+	if p.Limit == "" {
+		t.passed = true
+		return true, nil
+	}
+	t.decision = t.refused(p.Limit, rateWords(rates, p.Limit))
+	if !p.RetryAt.IsZero() {
+		t.decision.At = p.RetryAt.UnixMilli()
+	}
+	return false, nil
+}
+
+// outside notes limits that are not the ledger's and would have refused.
+func (t *transit) outside(limits []string) {
+	for _, limit := range limits {
+		if t.set.Warns(limit) {
+			t.warned = append(t.warned, limit)
+		} else {
+			t.shadowed = append(t.shadowed, limit)
+		}
+	}
+}
+
+// refused is the decision of a limit that is not the ledger's.
+func (t *transit) refused(limit, why string) ratelimit.Decision {
+	return ratelimit.Decision{
+		Verdict: ratelimit.Refused, Now: t.e.clock().Now().UnixMilli(),
+		Limit: limit, Why: why, Account: t.account, Fits: -1,
+	}
+}
+
+// contentRefuses asks the limits that look at what a message says. They hold
+// at any time, so they are asked before the ledger.
+func (t *transit) contentRefuses() bool {
+	limit, why, found := t.set.Content(t.sending, t.account)
+	if !found {
+		return false
+	}
+	t.giveBack()
+	t.decision = t.refused(limit, why)
+	return true
+}
