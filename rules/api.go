@@ -3,6 +3,8 @@ package rules
 import (
 	"net/http"
 	"time"
+
+	"quotagate/ratelimit"
 )
 
 // Options are what a Set needs besides its files.
@@ -44,6 +46,9 @@ type Message struct {
 	// Segments is how many SMS segments the text takes; 1 where it has none,
 	// and where neither the pack nor a limit counts segments.
 	Segments int64
+	// Likeness is what tells whether the text is like another, where some
+	// limit asks: no text can be had from it. Messages may share it.
+	Likeness *ratelimit.Likeness
 	// Pattern is the path pattern that matched, which has no values in it.
 	Pattern string
 
@@ -52,6 +57,10 @@ type Message struct {
 	service *serviceRule // of a request
 	text    string       // as it stands, where some limit looks at texts
 	words   string       // its keyed hash, where the message has an id
+	// thread is that of the one recipient, where the request shows both;
+	// inThread tells that the recipient is a thread.
+	thread   string
+	inThread bool
 }
 
 // Name is service.kind, as `on:` writes it.

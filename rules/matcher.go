@@ -17,14 +17,17 @@ type reporter = func(p pos, format string, args ...any)
 // it is linked.
 type matcher struct {
 	hosts    *hostIndex
+	services map[string]*serviceRule
 	messages []*messageRule
+	events   []*eventRule
 	leaves   []leaf
 }
 
-// leaf is one path pattern of one match of one message on one host.
+// leaf is one path pattern of one match of one message, or event, on one host.
 type leaf struct {
 	match   *matchRule
 	pattern *pathPattern
+	event   *eventRule // nil for a message
 }
 
 // serviceRule is a service, compiled.
@@ -41,6 +44,8 @@ type messageRule struct {
 	service, kind string
 	account       []valueSource // its own, then the service's
 	recipients    []valueSource
+	people        []valueSource // those of the recipients that are none of
+	threads       []valueSource // these
 	text, id      []valueSource
 	each          *jsonPath
 	matches       []*matchRule
@@ -65,16 +70,15 @@ type matchRule struct {
 // newMatcher compiles services and messages. Everything that is wrong is
 // reported; a rule with an error is left out and hides no other.
 func newMatcher(services map[string]*service, messages []*message, o Options, report func(pos, string, ...any)) *matcher {
-	m := &matcher{hosts: newHostIndex()}
+	m := &matcher{hosts: newHostIndex(), services: map[string]*serviceRule{}}
 	names := make([]string, 0, len(services))
 	for name := range services {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	compiled := map[string]*serviceRule{}
 	for _, name := range names {
 		if services[name] != nil {
-			compiled[name] = m.addService(name, services[name], report)
+			m.services[name] = m.addService(name, services[name], report)
 		}
 	}
 	for _, def := range messages {
@@ -90,7 +94,7 @@ func newMatcher(services map[string]*service, messages []*message, o Options, re
 			report(def.pos, "%s is every call to the service: a message needs another name", def.Name)
 			continue
 		}
-		r := m.compileMessage(def, service, kind, compiled[service], report)
+		r := m.compileMessage(def, service, kind, m.services[service], report)
 		var hosts []string
 		if s := services[service]; s != nil {
 			hosts = s.Hosts
@@ -129,23 +133,28 @@ func (m *matcher) addService(name string, s *service, report reporter) *serviceR
 func (m *matcher) index(r *messageRule, serviceHosts []string, report reporter) {
 	m.messages = append(m.messages, r)
 	for _, c := range r.matches {
-		hosts := c.hosts
-		if len(hosts) == 0 {
-			if hosts = serviceHosts; len(hosts) == 0 {
-				report(c.pos, "a match of %s has no host, and no service %s says which hosts are its own", r.def.Name, r.service)
-			}
+		m.plant(c, serviceHosts, nil, report)
+	}
+}
+
+// plant puts one match under its hosts and paths.
+func (m *matcher) plant(c *matchRule, serviceHosts []string, event *eventRule, report reporter) {
+	hosts := c.hosts
+	if len(hosts) == 0 {
+		if hosts = serviceHosts; len(hosts) == 0 {
+			report(c.pos, "a match of %s has no host, and no service %s says which hosts are its own", c.message.def.Name, c.message.service)
 		}
-		for _, h := range hosts {
-			e, wrong := m.hosts.entry(h)
-			if e == nil {
-				report(c.pos, "%q %s", h, wrong)
-				continue
-			}
-			for _, p := range c.paths {
-				at := e.paths.insert(p)
-				at.leaves = append(at.leaves, int32(len(m.leaves)))
-				m.leaves = append(m.leaves, leaf{c, p})
-			}
+	}
+	for _, h := range hosts {
+		e, wrong := m.hosts.entry(h)
+		if e == nil {
+			report(c.pos, "%q %s", h, wrong)
+			continue
+		}
+		for _, p := range c.paths {
+			at := e.paths.insert(p)
+			at.leaves = append(at.leaves, int32(len(m.leaves)))
+			m.leaves = append(m.leaves, leaf{c, p, event})
 		}
 	}
 }

@@ -25,6 +25,13 @@ func (m *matcher) compileMessage(def *message, service, kind string, s *serviceR
 		r.account = append(r.account, s.account...)
 	}
 	r.recipients = compileSources(def.Recipients, service, def.pos, report)
+	for _, v := range r.recipients {
+		if v.kind == meansThread {
+			r.threads = append(r.threads, v)
+		} else {
+			r.people = append(r.people, v)
+		}
+	}
 	r.text = compileSources(def.Text, service, def.pos, report)
 	r.id = compileSources(def.ID, service, def.pos, report)
 	if def.Each != "" {

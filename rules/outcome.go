@@ -17,6 +17,8 @@ type outcomeRule struct {
 	tells     []tell
 	needsBody bool
 	members   []string // of the answer that are looked at; nil is all
+	thread    []valueSource
+	retry     []valueSource
 }
 
 type tell struct {
@@ -35,7 +37,10 @@ func compileOutcome(def *outcome, report reporter) *outcomeRule {
 	if def == nil {
 		return nil
 	}
-	r := &outcomeRule{}
+	r := &outcomeRule{
+		thread: answerSources(def.Thread, def.pos, report),
+		retry:  answerSources(def.RetryAfter, def.pos, report),
+	}
 	if def.Items != "" {
 		var err error
 		if r.items, err = compileJSONPath(def.Items); err != nil {
@@ -56,13 +61,25 @@ func compileOutcome(def *outcome, report reporter) *outcomeRule {
 			r.tells = append(r.tells, tell{t.outcome, c})
 		}
 	}
-	if r.items == nil {
+	r.needsBody = r.needsBody || len(r.retry) > 0
+	if r.items == nil && len(r.retry) == 0 {
 		r.members = []string{}
 		for i := range r.tells {
 			r.tells[i].when.addMembers(&r.members)
 		}
 	}
 	return r
+}
+
+// answerSources are sources in an answer, of which its JSON is looked at.
+func answerSources(list []source, at pos, report reporter) []valueSource {
+	out := compileSources(list, "", at, report)
+	for i := range out {
+		if out[i].place != inJSON && out[i].place != inConst {
+			report(at, "what an answer says stands in its JSON\nfor example {json: $.parameters.retry_after}")
+		}
+	}
+	return out
 }
 
 func compileCondition(def *condition, at pos, report reporter) conditionRule {
@@ -166,9 +183,15 @@ func (m *Message) OutcomeNeedsBody() bool {
 // sent of this message's rule. Where the answer lists items, the k-th is
 // about the k-th message; a list of another length says nothing.
 func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome {
-	out := make([]Outcome, n)
+	out, _ := m.outcomes(n, status, h, body)
+	return out
+}
+
+// outcomes is Outcomes, and how long the answer's JSON asks to be left alone.
+func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out []Outcome, least int64) {
+	out = make([]Outcome, n)
 	if m.rule == nil || m.rule.outcome == nil {
-		return out
+		return out, 0
 	}
 	r := m.rule.outcome
 	a := answered{status: strconv.Itoa(status), header: h}
@@ -180,22 +203,30 @@ func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome 
 			}
 		}
 	}
+	if a.hasTree && len(r.retry) > 0 {
+		in := input{body: &content{json: a.tree, hasJSON: true}}
+		if found, _ := firstPresent(r.retry, &in, true); len(found) > 0 {
+			if seconds, err := strconv.ParseFloat(found[0], 64); err == nil {
+				least = asked(seconds * 1000)
+			}
+		}
+	}
 	if r.items != nil && a.hasTree {
 		if items := r.items.get(a.tree); len(items) == n {
 			for i := range items {
 				a.tree = items[i]
 				out[i] = r.tell(&a)
 			}
-			return out
+			return out, least
 		} else if len(items) > 0 {
-			return out
+			return out, least
 		}
 	}
 	all := r.tell(&a)
 	for i := range out {
 		out[i] = all
 	}
-	return out
+	return out, least
 }
 
 // OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
@@ -203,7 +234,8 @@ func (s *Sending) OutcomeNeedsBody() bool {
 	return slices.ContainsFunc(s.Messages, func(m Message) bool { return m.OutcomeNeedsBody() })
 }
 
-// Outcomes says what the answer means for each message.
+// Outcomes says what the answer means for each message. What the answer asks
+// for beside it is kept for Coolings.
 func (s *Sending) Outcomes(status int, h http.Header, body []byte) []Outcome {
 	out := make([]Outcome, 0, len(s.Messages))
 	for i := 0; i < len(s.Messages); {
@@ -212,7 +244,8 @@ func (s *Sending) Outcomes(status int, h http.Header, body []byte) []Outcome {
 		for i+n < len(s.Messages) && s.Messages[i+n].rule == s.Messages[i].rule {
 			n++
 		}
-		out = append(out, s.Messages[i].Outcomes(n, status, h, body)...)
+		some, least := s.Messages[i].outcomes(n, status, h, body)
+		out, s.least = append(out, some...), max(s.least, least)
 		i += n
 	}
 	return out

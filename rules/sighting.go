@@ -21,6 +21,7 @@ type Sighting struct {
 	service    *serviceRule
 	others     []*serviceRule // that own the host as well
 	candidates []candidate
+	listeners  []candidate // of events
 }
 
 // candidate is a match that still holds.
@@ -103,6 +104,10 @@ func (s *Sighting) consider(l leaf, path string) {
 			c.tunnelled = true
 		}
 	}
+	if c.event != nil {
+		s.listeners = append(s.listeners, c)
+		return
+	}
 	s.candidates = append(s.candidates, c)
 }
 
@@ -146,7 +151,7 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 		}
 	}
 	out := Sending{hash: s.set.o.Hash}
-	making := making{hash: s.set.o.Hash, segments: s.set.segments, texts: s.set.texts, out: &out}
+	making := making{hash: s.set.o.Hash, segments: s.set.segments, texts: s.set.texts, likeness: s.set.likeness, out: &out}
 	var all []identity
 	held := make([]candidate, 0, 4)
 	for _, c := range s.candidates {

@@ -25,6 +25,7 @@ type making struct {
 	recipients int  // of all messages
 	segments   bool // some limit counts them
 	texts      bool // some limit looks at texts
+	likeness   bool // some limit asks how alike they are
 	// hashed are the recipients found within the items of one batch.
 	hashed map[string]string
 }
@@ -108,11 +109,18 @@ func (k *making) message(r *messageRule, in *input) error {
 		Service: r.service, Kind: r.kind, Cost: 1, Segments: 1,
 		Pattern: in.pattern.text, def: r.def, rule: r,
 	}
-	to, shared := firstPresent(r.recipients, in, true)
+	to, shared := firstPresent(r.people, in, true)
+	thread, outside := firstPresent(r.threads, in, true)
+	if len(to) == 0 {
+		to, shared, m.inThread = thread, outside, len(thread) > 0
+	}
 	if m.Recipients = k.hashAll(r, to, shared); len(m.Recipients) > mostItems-k.recipients {
 		return unreadable("it has more recipients than can be counted")
 	}
 	k.recipients += len(m.Recipients)
+	if !m.inThread && len(m.Recipients) == 1 && len(thread) == 1 {
+		m.thread = k.hashAll(r, thread, outside)[0]
+	}
 	ids, shared := firstPresent(r.id, in, false)
 	m.ID = k.id(r, ids, shared)
 	k.read(&m, r, in)
@@ -151,6 +159,12 @@ func (k *making) read(m *Message, r *messageRule, in *input) {
 	}
 	if k.texts {
 		m.text = shared.text
+	}
+	if k.likeness {
+		if !shared.hasLikeness {
+			shared.likeness, shared.hasLikeness = likeness(k.hash, shared.text), true
+		}
+		m.Likeness = shared.likeness
 	}
 	if m.ID != "" {
 		if shared.words == "" {

@@ -89,7 +89,7 @@ func (c *matchRule) trace(call *Call, read *content, readErr error) TraceStep {
 		return fail("method", strings.Join(c.methods, " or "))
 	}
 	in := input{call: call, body: read, pattern: pattern, path: at}
-	cand := candidate{leaf: leaf{c, pattern}, path: at, tunnelled: Overridden(call.Header)}
+	cand := candidate{leaf: leaf{match: c, pattern: pattern}, path: at, tunnelled: Overridden(call.Header)}
 	for i := range c.header {
 		if t.near++; !c.header[i].holds(call.Header[c.header[i].name]) {
 			return fail("header", c.header[i].asked())
