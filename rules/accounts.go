@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"quotagate/ratelimit"
 )
 
 // The listed accounts, and the one that stands for all others.
@@ -15,6 +17,8 @@ type person struct {
 	loc        *time.Location
 	facts      map[string]any
 	calendars  *[units]calendar // of loc, shared by all accounts in it
+	extras     []extra
+	addOns     map[string][]ratelimit.Pot // of extras, by limit
 }
 
 // person is a listed account, or what holds for those that are not.

@@ -54,6 +54,7 @@ type calendar struct {
 	loc  *time.Location
 	unit int
 	last atomic.Pointer[[3]ratelimit.Window]
+	past atomic.Pointer[pastWindows]
 }
 
 // windows returns the windows before, around and after a time.

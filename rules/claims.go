@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"time"
 
 	"github.com/expr-lang/expr"
@@ -42,21 +43,14 @@ func (r *rule) holds(sc *scene) bool {
 	return err != nil || !ok || yes
 }
 
-// Claims are what the limits ask of the ledger for a request: for every
-// message, in order, one claim of each limit that binds it, or one for each
-// recipient where the limit is by recipient. The account is the ledger's name
-// of it, which need not be listed.
-func (s *Set) Claims(d *Sending, account string, now time.Time) []ratelimit.Claim {
+// binding calls f with every limit that binds a message of a sending, the
+// messages in order, and what it allows; until f says that it is enough.
+func (s *Set) binding(d *Sending, account string, f func(i int, m *Message, r *rule, allow int64) bool) {
 	p := s.person(account)
-	var claims []ratelimit.Claim
 	var sc *scene
 	for i := range d.Messages {
 		m := &d.Messages[i]
-		rules := s.byName[m.fullName()]
-		if claims == nil {
-			claims = make([]ratelimit.Claim, 0, len(rules)*len(d.Messages))
-		}
-		for _, r := range rules {
+		for _, r := range s.byName[m.fullName()] {
 			allow, ok := r.binds(p, account)
 			if !ok {
 				continue
@@ -70,9 +64,31 @@ func (s *Set) Claims(d *Sending, account string, now time.Time) []ratelimit.Clai
 					continue
 				}
 			}
-			claims = r.claim(claims, p, m, i, allow, now)
+			if !f(i, m, r, allow) {
+				return
+			}
 		}
 	}
+}
+
+// Claims are what the limits ask of the ledger for a request: for every
+// message, in order, one claim of each limit that binds it, or one for each
+// recipient where the limit is by recipient or looks at recipients. What counts
+// requests (concurrent) and what counts nothing (hours) has one claim for the
+// whole request. The account is the ledger's name of it, which need not be
+// listed.
+func (s *Set) Claims(d *Sending, account string, now time.Time) []ratelimit.Claim {
+	p := s.person(account)
+	var claims []ratelimit.Claim
+	s.binding(d, account, func(i int, m *Message, r *rule, allow int64) bool {
+		if claims == nil {
+			claims = make([]ratelimit.Claim, 0, len(s.byName[m.fullName()])*len(d.Messages))
+		}
+		if r.measure != 0 {
+			claims = r.claim(claims, p, m, i, allow, now)
+		}
+		return true
+	})
 	return claims
 }
 
@@ -87,28 +103,82 @@ func (m *Message) fullName() string {
 func (r *rule) claim(claims []ratelimit.Claim, p *person, m *Message, item int, allow int64, now time.Time) []ratelimit.Claim {
 	cl := r.blank(p, allow, now)
 	cl.Item, cl.Cost = item, r.cost(m)
-	if !r.each {
+	if r.service {
+		cl.Scope = scopeOf(m.Service)
+	}
+	if r.once && slices.ContainsFunc(claims, func(other ratelimit.Claim) bool {
+		return other.Limit == cl.Limit && other.Scope == cl.Scope
+	}) {
+		return claims
+	}
+	if r.measure == ratelimit.Similar {
+		if cl.Likeness = m.Likeness; cl.Likeness == nil {
+			return claims // a message without a text is like no other
+		}
+	}
+	if !r.each && !r.people {
 		return append(claims, cl)
 	}
-	if len(m.Recipients) == 0 {
-		cl.Key = unknownRecipient
-		return append(claims, cl)
+	to := m.Recipients
+	if len(to) == 0 {
+		to = unknownRecipients[:]
 	}
-	for _, recipient := range m.Recipients {
-		cl.Key = recipient
-		claims = append(claims, cl)
+	for i, recipient := range to {
+		one := cl
+		if r.each {
+			one.Key = recipient
+		}
+		if r.people {
+			one.Recipient = recipient
+			if !r.each {
+				one.Cost = portion(cl.Cost, int64(i), int64(len(to)), r.returned() > 0)
+			}
+		}
+		if one.Cost > 0 {
+			claims = append(claims, one)
+		}
 	}
 	return claims
 }
+
+// unknownRecipients is whom a message goes to that names nobody.
+var unknownRecipients = [...]string{unknownRecipient}
+
+// portion is what one of n recipients takes: each one, or, where a reply gives
+// it back, its share of what the message costs.
+func portion(cost, i, n int64, shared bool) int64 {
+	if !shared {
+		return 1
+	}
+	each := cost / n
+	if i < cost%n {
+		each++
+	}
+	return each
+}
+
+// scopeOf names the counters that all accounts of a service share.
+func scopeOf(service string) string { return "service:" + service }
 
 // blank is a claim of a limit that does not say yet for what.
 func (r *rule) blank(p *person, allow int64, now time.Time) ratelimit.Claim {
 	cl := ratelimit.Claim{
 		Limit: r.name, Measure: r.measure, Allow: allow, Span: r.span, Jitter: r.jitter,
-		Wait: r.wait, WarnAt: r.WarnAt.of(allow), Shadow: r.shadow,
+		Wait: r.wait, WarnAt: r.WarnAt.of(allow), Shadow: r.shadow || r.warns,
+		Distinct: r.Distinct.S != "", Ramp: r.ramp, Returned: r.returned(),
+		Rate: r.rate, Good: r.good, Gap: r.gap,
 	}
-	if r.measure == ratelimit.Calendar {
+	if r.Sample != nil {
+		cl.Sample = r.Sample.N
+	}
+	switch r.measure {
+	case ratelimit.Calendar:
 		cl.Unit, cl.Windows = r.word, p.calendars[r.unit].windows(now)
+		cl.Pots = r.pots(p, now)
+	case ratelimit.Rolling, ratelimit.Lifetime, ratelimit.Credits:
+		cl.Pots = r.pots(p, now)
+	case ratelimit.Hours:
+		cl.Open = r.open.around(&p.calendars[day], now)
 	}
 	return cl
 }
@@ -122,7 +192,7 @@ func (r *rule) cost(m *Message) int64 {
 		byPack = m.def.Cost.By
 	}
 	switch {
-	case r.measure == ratelimit.Pace, r.Count.S == "messages":
+	case r.lead != "allow" && r.lead != "credits", r.Distinct.S != "", r.Count.S == "messages":
 		return 1
 	case r.Count.S == "segments":
 		return max(1, m.Segments)
@@ -135,17 +205,40 @@ func (r *rule) cost(m *Message) int64 {
 }
 
 // AccountClaims are claims of cost 0 of every limit that binds an account as
-// a whole, to see what is used and what is left. A limit with a `when` is
-// among them if there is a message for which it holds.
+// a whole, to see what is used and what is left; of those that it shares with
+// the other accounts of a service, too. A limit with a `when` is among them if
+// there is a message for which it holds. What depends on the message's text or
+// recipient is not.
 func (s *Set) AccountClaims(account string, now time.Time) []ratelimit.Claim {
 	p := s.person(account)
 	var claims []ratelimit.Claim
 	for _, r := range s.limits {
-		if allow, ok := r.binds(p, account); ok && !r.each && r.everHolds(p, account) {
-			claims = append(claims, r.blank(p, allow, now))
+		allow, ok := r.binds(p, account)
+		if !ok || r.each || r.measure == 0 || r.measure == ratelimit.Similar || !r.everHolds(p, account) {
+			continue
+		}
+		cl := r.blank(p, allow, now)
+		if !r.service {
+			claims = append(claims, cl)
+			continue
+		}
+		for _, service := range r.services() {
+			cl.Scope = scopeOf(service)
+			claims = append(claims, cl)
 		}
 	}
 	return claims
+}
+
+// services are those of the messages that a limit counts.
+func (r *rule) services() []string {
+	var list []string
+	for _, name := range r.on { // sorted
+		if service, _ := split(name); !slices.Contains(list, service) {
+			list = append(list, service)
+		}
+	}
+	return list
 }
 
 func (r *rule) everHolds(p *person, account string) bool {
@@ -167,21 +260,23 @@ func (r *rule) everHolds(p *person, account string) bool {
 }
 
 // OnStoreError is what becomes of a request while the ledger does not answer:
-// forward if every limit that binds it says so, else reject.
+// reject if a limit that binds it says so, else local if one does, else
+// forward. A limit that never refuses has no say.
 func (s *Set) OnStoreError(d *Sending, account string) string {
-	p := s.person(account)
-	for i := range d.Messages {
-		m := &d.Messages[i]
-		for _, r := range s.byName[m.fullName()] {
-			_, ok := r.binds(p, account)
-			if !ok || r.forward || r.shadow {
-				continue
-			}
-			sc := scene{Class: d.Class, Plan: p.plan, Account: account, Service: m.Service, Kind: m.Kind, Recipients: len(m.Recipients), Facts: p.facts}
-			if r.holds(&sc) {
-				return reject
-			}
+	answer := forward
+	s.binding(d, account, func(_ int, _ *Message, r *rule, _ int64) bool {
+		switch {
+		case r.shadow || r.warns || r.lead == "content":
+		case r.lost == local:
+			answer = local
+		case r.lost != forward:
+			answer = reject
 		}
-	}
-	return forward
+		return answer != reject
+	})
+	return answer
 }
+
+// Warns reports whether a limit only warns: it is shadow to the ledger, and a
+// message that it would refuse goes and is said to have gone.
+func (s *Set) Warns(limit string) bool { return s.warnOnly[limit] }

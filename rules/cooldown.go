@@ -159,14 +159,11 @@ func (r *coolRule) binds(account, service string) bool {
 	return (r.home.everyone || r.home.only[account]) && (r.services == nil || r.services[service])
 }
 
-// Scope is the name of what all accounts of a service share: a hold on it
-// holds them all.
-func Scope(service string) string { return "service:" + service }
-
 // Watches are the scopes of services and the recipients whose holds would hold
-// the sending: nil where no cool-down of these rules is on such.
+// the sending: nil where no cool-down and no limit of these rules
+// is on such.
 func (s *Set) Watches(d *Sending) (services, recipients []string) {
-	ofServices := s.cools(ofService)
+	ofServices := s.cools(ofService) || slices.ContainsFunc(s.limits, func(r *rule) bool { return r.service })
 	ofRecipients := s.cools(ofRecipient)
 	if !ofServices && !ofRecipients {
 		return nil, nil
@@ -174,7 +171,7 @@ func (s *Set) Watches(d *Sending) (services, recipients []string) {
 	seen := map[string]bool{}
 	for i := range d.Messages {
 		m := &d.Messages[i]
-		if scope := Scope(m.Service); ofServices && !slices.Contains(services, scope) {
+		if scope := scopeOf(m.Service); ofServices && !slices.Contains(services, scope) {
 			services = append(services, scope)
 		}
 		if !ofRecipients || m.Kind == requestKind {
@@ -240,7 +237,7 @@ type cooler struct {
 func (c *cooler) add(r *coolRule, m *Message, o Outcome) {
 	switch {
 	case r.scope == ofService:
-		c.hold(r, Scope(m.Service), "", m, o)
+		c.hold(r, scopeOf(m.Service), "", m, o)
 	case c.account == "": // nobody's
 	case r.scope == ofRecipient:
 		for _, to := range m.keys() {

@@ -201,10 +201,6 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 			}
 		}
 		strange = true
-		if slices.Contains(later(v.Type()), key) {
-			d.bad(k, "this version does not have %q yet", key)
-			return
-		}
 		keys := make([]string, len(fields))
 		for i := range fields {
 			keys[i] = fields[i].key

@@ -29,6 +29,9 @@ func (p Pos) String() string {
 // Pos has it.
 func (p *Pos) at(q Pos) { *p = q }
 
+// place is where something stands.
+func (p Pos) place() Pos { return p }
+
 func (p Pos) before(q Pos) int {
 	if c := strings.Compare(p.File, q.File); c != 0 {
 		return c

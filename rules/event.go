@@ -6,6 +6,8 @@ package rules
 import (
 	"slices"
 	"strings"
+
+	"quotagate/ratelimit"
 )
 
 // eventRule is an event, compiled.
@@ -95,4 +97,19 @@ func (r *eventRule) readsRequest(c candidate) bool {
 	reads := func(v valueSource) bool { return v.place == inForm }
 	return !r.response() || c.tunnelled || c.match.needsBody ||
 		slices.ContainsFunc(r.recipient, reads) || slices.ContainsFunc(r.thread, reads) || slices.ContainsFunc(r.account, reads)
+}
+
+// wantEvents notes which events change anything under these rules: bodies are
+// not read for the others.
+func (s *Set) wantEvents() {
+	s.wants = map[string]bool{}
+	for _, r := range s.limits {
+		replies := r.measure == ratelimit.Unanswered || r.measure == ratelimit.Settling || r.ReturnedOnReply != nil ||
+			r.measure == ratelimit.Ratio && r.good == ratelimit.Replied
+		connections := r.measure == ratelimit.Settling || r.measure == ratelimit.Ratio && r.good == ratelimit.Connected
+		s.wants[meansReply] = s.wants[meansReply] || replies
+		s.wants[meansConnect] = s.wants[meansConnect] || connections
+		s.wants[meansThread] = s.wants[meansThread] || replies || connections || r.each || r.people
+	}
+	s.wants[meansThread] = s.wants[meansThread] || s.cools(ofRecipient)
 }

@@ -1,10 +1,5 @@
 package rules
 
-import (
-	"maps"
-	"slices"
-)
-
 // All files as one: what each says is put together, and what two of them say
 // is found.
 
@@ -17,6 +12,7 @@ type gathered struct {
 	accounts map[string]*account
 	defaults []*defaults
 	limits   map[string]*limit
+	credits  map[string]*credit
 	order    []*limit           // the limits in the order of the files
 	home     map[*limit]*loaded // the file that a limit stands in
 }
@@ -24,7 +20,7 @@ type gathered struct {
 func gather(l *loader) *gathered {
 	g := &gathered{
 		l: l, services: map[string]*service{}, refusals: map[string]*refusal{}, accounts: map[string]*account{},
-		limits: map[string]*limit{}, home: map[*limit]*loaded{},
+		limits: map[string]*limit{}, credits: map[string]*credit{}, home: map[*limit]*loaded{},
 	}
 	for _, f := range l.order {
 		g.file(f)
@@ -58,6 +54,14 @@ func (g *gathered) file(f *loaded) {
 			continue
 		}
 		g.refusals[name] = r
+	}
+	for _, name := range sorted(f.file.Credits) {
+		c := f.file.Credits[name]
+		if other := g.credits[name]; other != nil {
+			at(c.pos, "the credits %q are described twice\nthey are in %s already", name, other.pos)
+			continue
+		}
+		g.credits[name] = c
 	}
 	for _, name := range sorted(f.file.Accounts) {
 		a := f.file.Accounts[name]
@@ -96,52 +100,6 @@ func (g *gathered) onlyLimits(f *loaded) {
 	}
 	for _, o := range f.file.Override {
 		at(o.pos, why, "override")
-	}
-}
-
-// override changes a limit in place: these structs are this set's own.
-func (g *gathered) override(o *override) {
-	at := g.l.r.at
-	lim := g.limits[o.Limit.S]
-	if lim == nil {
-		if o.Limit.S != "" {
-			at(o.Limit.pos, "there is no limit %q to override\n%s", o.Limit.S, choose(o.Limit.S, slices.Collect(maps.Keys(g.limits))))
-		}
-		return
-	}
-	if lim.changed != nil {
-		at(o.Limit.pos, "the limit %q is overridden twice\nthe first time in %s", lim.Name.S, lim.changed.pos)
-		return
-	}
-	lim.changed = o
-	switch {
-	case o.Allow != nil && lim.Allow == nil:
-		at(o.Allow.pos, "the limit %q has no allow that could be overridden", lim.Name.S)
-	case o.Pace != nil && lim.Pace == nil:
-		at(o.Pace.pos, "the limit %q has no pace that could be overridden", lim.Name.S)
-	}
-	if o.Allow != nil {
-		if o.Allow.Plans != nil && lim.Allow != nil && lim.Allow.Plans != nil {
-			// Plans that the override does not name keep their number.
-			merged, places := maps.Clone(lim.Allow.Plans), maps.Clone(lim.Allow.places)
-			maps.Copy(merged, o.Allow.Plans)
-			maps.Copy(places, o.Allow.places)
-			lim.Allow = &allow{pos: o.Allow.pos, Plans: merged, places: places}
-		} else {
-			lim.Allow = o.Allow
-		}
-	}
-	if o.Pace != nil {
-		lim.Pace = o.Pace
-	}
-	if o.Wait != nil {
-		lim.Wait = o.Wait
-	}
-	if o.WarnAt != nil {
-		lim.WarnAt = o.WarnAt
-	}
-	if o.Mode.S != "" {
-		lim.Mode = o.Mode
 	}
 }
 

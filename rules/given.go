@@ -43,6 +43,7 @@ func (s *Set) Given(g Given) (*Set, error) {
 			zones[q.loc.String()] = newCalendars(q.loc)
 		}
 		q.calendars = zones[q.loc.String()]
+		q.settle()
 		return &q
 	}
 	c.stranger = change(s.stranger)

@@ -32,32 +32,24 @@ func fieldsOf(t reflect.Type) []keyField {
 
 // noun names a struct in a sentence: a limit, an account, the defaults.
 func noun(t reflect.Type) string {
-	name := strings.ToLower(t.Name())
-	switch {
-	case name == "file" || name == "defaults" || name == "testfile":
-		return "the " + strings.Replace(name, "testfile", "test file", 1)
+	switch name := strings.ToLower(t.Name()); {
+	case name == "file" || name == "defaults":
+		return "the " + name
+	case name == "hours":
+		return "an entry of hours"
+	case name == "testfile":
+		return "the test file"
+	case name == "settling":
+		return "after_connecting"
+	case name == "wording":
+		return "content"
+	case name == "credit":
+		return "credits"
+	case name == "addon":
+		return "an add-on"
 	case strings.ContainsAny(name[:1], "aeiou"):
 		return "an " + name
+	default:
+		return "a " + name
 	}
-	return "a " + name
-}
-
-// later are the keys of a struct that the rules language has and this version
-// does not: whoever writes one has made no typo.
-func later(t reflect.Type) []string {
-	switch t {
-	case reflect.TypeFor[file]():
-		return []string{"credits", "cooldowns", "events"}
-	case reflect.TypeFor[account]():
-		return []string{"add_ons"}
-	case reflect.TypeFor[message]():
-		return []string{"inner"}
-	case reflect.TypeFor[limit]():
-		return []string{
-			"accrue", "action", "after_connecting", "concurrent", "content", "cooldowns", "credits", "degree_share", "distinct",
-			"gap", "hours", "ramp", "rate", "recipients", "reply_rate", "returned_on_reply", "sample", "scale", "scope",
-			"similar", "unanswered", "until",
-		}
-	}
-	return nil
 }

@@ -17,20 +17,29 @@ type LimitInfo struct {
 	Name string `json:"name"`
 	// On are the names of the messages that it counts.
 	On []string `json:"on"`
-	// Allow is what it allows; it is empty for a pace.
+	// Measure is the key that says how it counts: allow, pace, rate, ….
+	Measure string `json:"measure"`
+	// Allow is the number of its measure; it is empty where that has none,
+	// as a pace.
 	Allow Allowance `json:"allow,omitzero"`
 	// Per is day, lifetime, 24h, …; or the spacing, for a pace.
 	Per  string `json:"per,omitempty"`
 	Pace string `json:"pace,omitempty"`
 	// By is recipient, or empty for the whole account.
-	By    string   `json:"by,omitempty"`
+	By string `json:"by,omitempty"`
+	// Scope is service where all accounts of the service share the counter.
+	Scope string   `json:"scope,omitempty"`
 	Plans []string `json:"plans,omitempty"`
 	// Accounts are those that it binds, if not every one.
 	Accounts []string `json:"accounts,omitempty"`
 	When     string   `json:"when,omitempty"`
 	// Wait is how long a message may be held for it, in milliseconds.
-	Wait int64  `json:"wait_ms"`
+	Wait int64 `json:"wait_ms"`
+	// Mode is enforce, shadow, or warn.
 	Mode string `json:"mode"`
+	// Credits are what it spends, and TopUp what more of them cost.
+	Credits string `json:"credits,omitempty"`
+	TopUp   string `json:"top_up,omitempty"`
 	// Source is the document that the limit was read in.
 	Source string `json:"source,omitempty"`
 	// Pack is the shipped pack or regime it comes from, if any.
@@ -75,15 +84,30 @@ func (s *Set) Limits() []LimitInfo {
 	infos := make([]LimitInfo, 0, len(s.limits))
 	for _, r := range s.limits {
 		info := LimitInfo{
-			Name: r.name, On: slices.Clone(r.on), Per: r.Per.S, By: r.By.S, Plans: sorted(r.plans),
+			Name: r.name, Measure: r.lead, On: slices.Clone(r.on), Per: r.Per.S, Credits: r.Credits.S, Plans: sorted(r.plans),
 			When: r.When.S, Wait: r.wait, Mode: enforce,
 			Source: r.Source, Pack: r.home.pack, At: r.Name.pos,
 		}
 		if r.shadow {
 			info.Mode = shadow
 		}
-		if r.Allow != nil {
-			info.Allow = Allowance{All: r.Allow.All, Plans: maps.Clone(r.Allow.Plans), set: true}
+		if r.warns {
+			info.Mode = warn
+		}
+		if r.each {
+			info.By = r.By.S
+		}
+		if r.service {
+			info.Scope = r.Scope.S
+		}
+		if r.credit != nil {
+			info.TopUp = r.credit.TopUp
+		}
+		switch {
+		case r.number != nil:
+			info.Allow = Allowance{All: r.number.All, Plans: maps.Clone(r.number.Plans), set: true}
+		case r.fixed > 0:
+			info.Allow = Allowance{All: r.fixed, set: true}
 		}
 		if r.measure == ratelimit.Pace {
 			info.Pace = (time.Duration(r.span) * time.Millisecond).String()

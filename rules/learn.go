@@ -37,22 +37,24 @@ func (s *Sighting) Listens() (request, response bool) {
 		request = request || c.event.readsRequest(c)
 		response = response || c.event.response()
 	}
-	if slices.ContainsFunc(s.candidates, candidate.showsThread) {
+	if s.showsThread() {
 		return true, true
 	}
 	return request, response
 }
 
 // showsThread reports whether the answer may show the thread of a message.
-func (c candidate) showsThread() bool {
-	o := c.match.message.outcome
-	return o != nil && len(o.thread) > 0
+func (s *Sighting) showsThread() bool {
+	return s.set != nil && s.set.wants[meansThread] && slices.ContainsFunc(s.candidates, func(c candidate) bool {
+		o := c.match.message.outcome
+		return o != nil && len(o.thread) > 0
+	})
 }
 
 // Learn is what the exchange shows. Bodies may be missing where Listens does
 // not ask for them; one that is longer than 1 MiB is not looked at.
 func (s *Sighting) Learn(requestBody []byte, status int, h http.Header, responseBody []byte) []Learned {
-	if s.set == nil || len(s.listeners) == 0 && !slices.ContainsFunc(s.candidates, candidate.showsThread) {
+	if len(s.listeners) == 0 && !s.showsThread() {
 		return nil
 	}
 	k := learning{s: s, at: map[learnedKey]int{}}
@@ -216,7 +218,7 @@ func (k *learning) add(_ string, e ratelimit.Event) {
 
 // threadOfAnswer learns whose thread it is that a message was answered with.
 func (k *learning) threadOfAnswer(requestBody []byte) {
-	if !slices.ContainsFunc(k.s.candidates, candidate.showsThread) {
+	if !k.s.showsThread() {
 		return
 	}
 	d, err := k.s.Read(requestBody)

@@ -49,7 +49,10 @@ events:
     account: {json: $.bot, as: bot.id}
     recipient: {json: '$.who[*]'}
 accounts: {anna: {identity: {bot.id: 7}}}
-limits: [{name: day, on: '*', allow: 1, per: day}]
+limits:
+  - {name: day, on: "*", allow: 1, per: day}
+  - {name: follow-up, on: bot.message, unanswered: 2, by: recipient}
+  - {name: settle, on: bot.message, after_connecting: {allow: 1, until: reply, or: 14d}, by: recipient}
 `
 
 func learnedText(list []Learned) string {
@@ -193,6 +196,27 @@ func TestThreadsOfRequests(t *testing.T) {
 		}
 		if got := fmt.Sprint(d.Messages[0].Recipients, threads); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+}
+
+// Bodies are not read for what no limit asks about.
+func TestOnlyWhatALimitAsksAboutIsLearned(t *testing.T) {
+	before, _, _ := strings.Cut(learnRules, "limits:")
+	for limit, want := range map[string]string{
+		"allow: 1, per: day":                      "false false",
+		"unanswered: 2, by: recipient":            "true true",
+		"reply_rate: 0.1, per: 30d, sample: 50":   "true true",
+		"degree_share: 0.1, per: 30d, sample: 50": "false true",
+		"allow: 1, per: day, by: recipient":       "false true",
+	} {
+		s := matching(t, before+"limits: [{name: a, on: bot.message, "+limit+"}]")
+		hook := s.Look(call(t, "POST", "https://bot.example/hook"))
+		updates := s.Look(call(t, "GET", "https://bot.example/bot1:T/updates"))
+		request, _ := hook.Listens()
+		_, response := updates.Listens()
+		if got := fmt.Sprint(request, response); got != want {
+			t.Errorf("%s: %s, want %s", limit, got, want)
 		}
 	}
 }

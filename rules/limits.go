@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,15 +17,31 @@ type rule struct {
 	*limit
 	name    string
 	home    *loaded
+	lead    string // the key that says how it counts
 	measure ratelimit.Measure
+	number  *allow // of the measure, by plan; or nil
+	fixed   int64  // where number is nil
 	unit    int    // of a calendar limit
 	word    string // and its name
-	span    int64  // of a rolling limit or a pace, in milliseconds
+	span    int64  // of a rolling limit, a pace, a ratio or a rate (ms)
 	jitter  int64
+	burst   int64
+	gap     int64
+	rate    int64 // a share, in millionths
+	good    ratelimit.EventKind
+	ramp    ratelimit.Ramp
+	scale   *scaling
+	credit  *credit
+	open    *opening
+	says    *saying // of a content limit
 	wait    int64
 	shadow  bool
-	forward bool // where the ledger does not answer
-	each    bool // by: recipient
+	warns   bool   // action: warn
+	lost    string // where the ledger does not answer: reject, forward or local
+	each    bool   // by: recipient
+	people  bool   // its claims say who gets the message
+	once    bool   // one claim for a request, whatever it carries
+	service bool   // scope: service
 	on      []string
 	plans   map[string]bool // nil: every plan
 	when    *vm.Program
@@ -46,13 +63,15 @@ func (r *rule) binds(p *person, account string) (allow int64, ok bool) {
 	if r.plans != nil && !r.plans[p.plan] {
 		return 0, false
 	}
-	if r.Allow == nil {
-		return 0, true
+	if r.number == nil {
+		return r.fixed, true
 	}
-	if r.Allow.Plans == nil {
-		return r.Allow.All, true
+	if allow, ok = r.number.All, true; r.number.Plans != nil {
+		allow, ok = r.number.Plans[p.plan]
 	}
-	allow, ok = r.Allow.Plans[p.plan]
+	if ok && r.scale != nil {
+		allow = r.scale.of(allow, p, account)
+	}
 	return allow, ok
 }
 
@@ -66,16 +85,28 @@ func (s *Set) compile(g *gathered) {
 		service, _ := split(name)
 		c.services[service] = append(c.services[service], name)
 	}
+	c.stocks()
 	for _, l := range g.order {
 		r := c.limit(l)
 		r.home = g.home[l]
 		r.shadow = s.o.Shadow || l.Mode.S == shadow || l.Mode.S == "" && mode == shadow
-		r.forward = l.OnStoreError.S == forward || l.OnStoreError.S == "" && lost == forward
+		r.warns = l.Action.S == warn && !r.shadow
+		if r.lost = lost; l.OnStoreError.S != "" {
+			r.lost = l.OnStoreError.S
+		}
 		r.wait = wait.Ms
 		if l.Wait != nil {
 			r.wait = l.Wait.Ms
 		}
+		if r.warns {
+			if s.warnOnly == nil {
+				s.warnOnly = map[string]bool{}
+			}
+			s.warnOnly[r.name] = true
+		}
 		s.limits = append(s.limits, r)
+		s.texts = s.texts || r.lead == "content" || r.lead == "similar"
+		s.likeness = s.likeness || r.lead == "similar"
 		for _, name := range r.on {
 			s.byName[name] = append(s.byName[name], r)
 		}
@@ -131,7 +162,7 @@ type compiler struct {
 }
 
 func (c *compiler) limit(l *limit) *rule {
-	r := &rule{limit: l, name: l.Name.S, each: l.By.S == "recipient", on: c.on(l)}
+	r := &rule{limit: l, name: l.Name.S, each: l.By.S == "recipient", service: l.Scope.S == "service", on: c.on(l)}
 	if strings.ContainsAny(r.name, " \t\n,\"") || r.name == ratelimit.PausedLimit {
 		c.at(l.Name.pos, "a limit cannot be named %q\nuse letters, digits, dots and dashes; %q is an account on hold", r.name, ratelimit.PausedLimit)
 	}
@@ -143,34 +174,19 @@ func (c *compiler) limit(l *limit) *rule {
 	if len(l.On) == 0 {
 		lacks(l.pos, "the limit %q counts no message: its on: is empty\non: '*' is every message", r.name)
 	}
-	switch {
-	case l.Allow != nil && l.Pace != nil:
-		c.at(l.Pace.pos, "the limit %q has both allow and pace\nwrite two limits", r.name)
-	case l.Pace != nil:
-		c.pace(l, r)
-	case l.Allow != nil:
-		c.quota(l, r, lacks)
-	default:
-		lacks(l.Name.pos, "the limit %q says neither how many nor how fast\nwrite allow: and per:, or pace:", r.name)
-		c.window(l, r)
-	}
-	if l.Jitter != 0 && l.Pace == nil {
-		lacks(l.pos, "the limit %q has jitter but no pace", r.name)
-	}
+	c.measure(r, lacks)
 	if len(l.Plans) > 0 {
 		r.plans = map[string]bool{}
 	}
 	for _, plan := range l.Plans {
 		r.plans[plan.S] = true
-		if l.Allow != nil && l.Allow.Plans != nil {
-			if _, ok := l.Allow.places[plan.S]; !ok {
-				c.at(plan.pos, "allow has no number for the plan %q\n%s", plan.S, choose(plan.S, sorted(l.Allow.Plans)))
+		if r.number != nil && r.number.Plans != nil {
+			if _, ok := r.number.places[plan.S]; !ok {
+				c.at(plan.pos, "%s has no number for the plan %q\n%s", r.lead, plan.S, choose(plan.S, sorted(r.number.Plans)))
 			}
 		}
 	}
-	if r.each {
-		c.recipients(r)
-	}
+	c.reach(r)
 	if l.When.S != "" {
 		program, err := compileScene(l.When.S)
 		if err != nil {
@@ -179,36 +195,6 @@ func (c *compiler) limit(l *limit) *rule {
 		r.when = program
 	}
 	return r
-}
-
-func (c *compiler) pace(l *limit, r *rule) {
-	r.measure, r.span = ratelimit.Pace, l.Pace.Ms
-	r.jitter = int64(l.Jitter * float64(l.Pace.Ms))
-	switch {
-	case l.Pace.Ms == 0:
-		c.at(l.Pace.pos, "a pace of 0 keeps nothing apart")
-	case l.Jitter < 0 || l.Jitter > 1:
-		c.at(l.pos, "the jitter of %q is not between 0 and 1\n0.3 adds up to 30%% of the pace", r.name)
-	}
-	if l.Per.S != "" {
-		c.at(l.Per.pos, "a pace has no per:\npace: 60s alone keeps messages a minute apart")
-	}
-	if l.WarnAt != nil {
-		c.at(l.WarnAt.pos, "a pace has no number of which warn_at could be a part")
-	}
-	if l.Count.S != "" {
-		c.at(l.Count.pos, "a pace counts nothing: it keeps messages apart")
-	}
-}
-
-func (c *compiler) quota(l *limit, r *rule, lacks reporter) {
-	if w := l.WarnAt; w != nil && !w.Percent && l.Allow.Plans == nil && int64(w.N) > l.Allow.All && !c.g.l.r.misread[l.Allow.pos] {
-		c.at(w.pos, "the limit %q warns at %d and allows %d: the warning never comes", r.name, int64(w.N), l.Allow.All)
-	}
-	if l.Per.Line == 0 {
-		lacks(l.Name.pos, "the limit %q does not say per what\nwrite per: day, or per: 24h for the last 24 hours; others are %s", r.name, strings.Join(windows(), ", "))
-	}
-	c.window(l, r)
 }
 
 // windows are the words that per: may be.
@@ -256,7 +242,9 @@ func (c *compiler) on(l *limit) []string {
 	for _, word := range l.On {
 		service, all := strings.CutSuffix(word.S, ".*")
 		var found []string
-		switch {
+		switch owner, call := strings.CutSuffix(word.S, requests); {
+		case call && c.g.services[owner] != nil:
+			found = []string{word.S}
 		case word.S == "*":
 			found = c.names
 		case all:
@@ -282,9 +270,12 @@ func (c *compiler) unknown(word text, service string, all bool) {
 	for name := range c.services {
 		services = append(services, name+".*")
 	}
-	_, kind, _ := strings.Cut(word.S, ".")
-	if kind == "request" && (c.services[service] != nil || slices.Contains(Packs(), service)) {
-		c.at(word.pos, "this version does not have %q yet\nlimits count messages; %s.* is every message of %s", word.S, service, service)
+	if call := strings.HasSuffix(word.S, requests); call {
+		hint := choose(service, slices.Collect(maps.Keys(c.g.services)))
+		if slices.Contains(Packs(), service) {
+			hint = "the pack " + service + " describes it: add it to use:"
+		}
+		c.at(word.pos, "there is no service %q\n%s", service, hint)
 		return
 	}
 	hint := choose(word.S, c.names)
@@ -299,25 +290,6 @@ func (c *compiler) unknown(word text, service string, all bool) {
 		return
 	}
 	c.at(word.pos, "there is no message %q\n%s", word.S, hint)
-}
-
-// recipients: a counter for each recipient needs messages that have any.
-func (c *compiler) recipients(r *rule) {
-	for _, name := range r.on {
-		can := 0
-		for _, m := range c.shapes[name] {
-			if len(m.Recipients) > 0 {
-				can++
-			}
-		}
-		m := c.shapes[name][0]
-		switch {
-		case can == 0:
-			c.at(r.By.pos, "the limit %q is by recipient, and nothing says who gets %s\ngive the message recipients: (%s), or leave it out of on:", r.name, name, m.pos)
-		case can < len(c.shapes[name]):
-			c.g.l.r.warn(r.By.pos, "one shape of %s has no recipients: all such messages share one counter of %q", name, r.name)
-		}
-	}
 }
 
 // waits holds every wait against the longest that is allowed.

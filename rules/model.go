@@ -21,10 +21,14 @@ type file struct {
 	Defaults *defaults           `yaml:"defaults" doc:"What holds where an account or a limit says nothing."`
 	Accounts map[string]*account `yaml:"accounts" doc:"Accounts that have a name; all others are named by a keyed hash."`
 	Limits   []*limit            `yaml:"limits" doc:"How many messages, and how fast."`
+	Credits  map[string]*credit  `yaml:"credits" doc:"Units that accrue and are spent: limits name them."`
 	Override []*override         `yaml:"override" doc:"Changes to limits that a pack or regime brought."`
 	Services map[string]*service `yaml:"services" doc:"Services: their hosts, and how their calls name an account."`
 	Messages []*message          `yaml:"messages" doc:"What messages look like on the wire. A name may have several shapes."`
 	Refusals map[string]*refusal `yaml:"refusals" doc:"How a service itself says no."`
+
+	Cooldowns []*cooldown `yaml:"cooldowns" doc:"What a service's answer changes in what is let through."`
+	Events    []*event    `yaml:"events" doc:"What else is learned from traffic."`
 }
 
 // service says which hosts belong to a service and how its calls name an
@@ -51,6 +55,7 @@ type message struct {
 	Each       string   `yaml:"each" doc:"A JSONPath: one message for every item it finds."`
 	Dedupes    bool     `yaml:"dedupes" doc:"The service drops a second send with the same id."`
 	Outcome    *outcome `yaml:"outcome" doc:"How to read the service's answer."`
+	Inner      *inner   `yaml:"inner" doc:"It carries requests: this is no message itself, they may be."`
 	Refuse     string   `yaml:"refuse" doc:"The name of a refusal: how this service says no."`
 	Source     string   `yaml:"source" doc:"Where this was read, and when."`
 }
@@ -118,6 +123,8 @@ type outcome struct {
 	Throttled  *condition `yaml:"throttled" doc:"The service says: slower."`
 	Restricted *condition `yaml:"restricted" doc:"The service has restricted the account."`
 	Challenged *condition `yaml:"challenged" doc:"The service asks for a person."`
+	Thread     []source   `yaml:"thread" doc:"Where the answer says which thread the message went into: it stands for the recipient from then on."`
+	RetryAfter []source   `yaml:"retry_after" doc:"Where the answer says, in seconds, how long to leave the service alone; Retry-After is read anyway."`
 }
 
 // condition holds when all its fields hold.
@@ -151,74 +158,6 @@ type use struct {
 	pos
 	Name   string
 	Params map[string]string
-}
-
-// defaults hold where an account or a limit says nothing.
-type defaults struct {
-	pos
-	Timezone       text      `yaml:"timezone" doc:"Where days, weeks and months begin: a name such as Europe/Berlin. UTC without it."`
-	Plan           text      `yaml:"plan" doc:"The plan of accounts that name none; free without it."`
-	Wait           *duration `yaml:"wait" doc:"How long a message may be held; 4s without it, 5m at most."`
-	UnknownAccount text      `yaml:"unknown_account" enum:"reject,shared" doc:"No identity found: reject, or all of them are one account."`
-	OnStoreError   text      `yaml:"on_store_error" enum:"reject,forward" doc:"The ledger does not answer: reject or forward."`
-	Mode           text      `yaml:"mode" enum:"enforce,shadow" doc:"shadow counts and logs, and never holds or refuses."`
-}
-
-// account is a listed account.
-type account struct {
-	pos
-	Identity []listed        `yaml:"identity" doc:"What names this account on the wire, such as {linkedin.mailbox: urn:li:…} or {proxy_user: anna}."`
-	Plan     text            `yaml:"plan" doc:"Its plan, as limits name it."`
-	Use      []use           `yaml:"use" doc:"Regimes for this account alone."`
-	Timezone text            `yaml:"timezone" doc:"Where its days begin."`
-	Class    map[string]text `yaml:"class" enum:"manual,automated" doc:"Proxy users whose messages a person writes: manual. All else is automated."`
-	Facts    map[string]any  `yaml:"facts" doc:"What when may ask, such as connections: 1200."`
-
-	name string
-}
-
-// limit is one limit.
-type limit struct {
-	pos
-	Name         text      `yaml:"name" need:"true" doc:"Names the counter: keep it when the limit moves to another file."`
-	On           []text    `yaml:"on" need:"true" doc:"The messages it counts: names, service.*, or *."`
-	Plans        []text    `yaml:"plans" doc:"The plans it binds; every plan without it."`
-	Allow        *allow    `yaml:"allow" doc:"The most in one window: a number, or one for each plan."`
-	Per          text      `yaml:"per" doc:"minute, hour, day, week, month or year by the account's clock; lifetime; or a duration (24h, 7d), which is the time just passed."`
-	Pace         *duration `yaml:"pace" doc:"At least this long between two messages."`
-	Jitter       float64   `yaml:"jitter" doc:"Add at random up to this share of the pace (0 to 1)."`
-	By           text      `yaml:"by" enum:"recipient" doc:"A counter for every recipient."`
-	Wait         *duration `yaml:"wait" doc:"How long a message may be held for this limit."`
-	WarnAt       *share    `yaml:"warn_at" doc:"Say so when this many are used: 80% or a number."`
-	Mode         text      `yaml:"mode" enum:"enforce,shadow" doc:"shadow counts and never decides."`
-	Count        text      `yaml:"count" enum:"messages,recipients,segments" doc:"What it counts, where that differs from how the service counts."`
-	When         text      `yaml:"when" doc:"An expression over class, plan, account, service, kind and facts."`
-	OnStoreError text      `yaml:"on_store_error" enum:"reject,forward" doc:"The ledger does not answer: reject or forward."`
-	Source       string    `yaml:"source" doc:"Where this was read, and when."`
-
-	changed *override
-	strange bool // it has a key that is not known
-}
-
-func (l *limit) done(_ *decoder, _ *node, strange bool) { l.strange = strange }
-
-// allow is one number, or one per plan, each with its place.
-type allow struct {
-	pos
-	All    int64
-	Plans  map[string]int64
-	places map[string]pos
-}
-
-// override changes a limit that a pack or regime brought.
-type override struct {
-	pos
-	Limit  text      `yaml:"limit" need:"true" doc:"The limit's name."`
-	Allow  *allow    `yaml:"allow" doc:"The new number."`
-	Pace   *duration `yaml:"pace" doc:"The new spacing."`
-	Wait   *duration `yaml:"wait" doc:"The new longest hold."`
-	WarnAt *share    `yaml:"warn_at" doc:"The new warning."`
-	Mode   text      `yaml:"mode" enum:"enforce,shadow" doc:"The new mode."`
 }
 
 // share is a number of units, or a percentage of what is allowed.

@@ -95,7 +95,7 @@ func (a *allow) decode(d *decoder, n *node) {
 			}
 		})
 		if len(n.Content) == 0 {
-			d.bad(n, "allow has no plan\nwrite a number, or {plan: number, …}")
+			d.bad(n, "there is no plan here\nwrite a number, or {plan: number, …}")
 		}
 		return
 	}
@@ -106,10 +106,21 @@ func (a *allow) decode(d *decoder, n *node) {
 func (d *decoder) units(n *node) (int64, bool) {
 	i, ok := d.integer(n)
 	if ok && i < 0 {
-		d.bad(n, "allow cannot be negative\n0 lets nothing through")
+		d.bad(n, "this number cannot be negative\n0 lets nothing through")
 		return 0, false
 	}
 	return i, ok
+}
+
+func (f *fraction) decode(d *decoder, n *node) { f.N, _ = d.number(n) }
+
+func (w *whole) decode(d *decoder, n *node) {
+	i, ok := d.integer(n)
+	if ok && i < 1 {
+		d.bad(n, "this number is at least 1")
+		return
+	}
+	w.N = i
 }
 
 func (c *cost) decode(d *decoder, n *node) {

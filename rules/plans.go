@@ -36,9 +36,9 @@ func (s *Set) planUses(g *gathered) []planUse {
 		for _, plan := range r.Plans {
 			uses = append(uses, planUse{text: plan})
 		}
-		if r.Allow != nil {
-			for _, plan := range sorted(r.Allow.Plans) {
-				uses = append(uses, planUse{text: text{r.Allow.places[plan], plan}})
+		for _, table := range r.tables() {
+			for _, plan := range sorted(table.Plans) {
+				uses = append(uses, planUse{text: text{table.places[plan], plan}})
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func (s *Set) reviewPlans(g *gathered) {
 // reviewPlansOf warns of a limit that binds nobody, or not the many who are
 // not listed.
 func (s *Set) reviewPlansOf(g *gathered, r *rule, one map[string]*person) {
-	table := r.Allow != nil && r.Allow.Plans != nil
+	table := r.number != nil && r.number.Plans != nil
 	if r.plans == nil && !table || len(r.on) == 0 || !r.home.everyone && len(r.home.only) == 0 {
 		return
 	}
@@ -98,11 +98,11 @@ func (s *Set) reviewPlansOf(g *gathered, r *rule, one map[string]*person) {
 	case !bound:
 		plans := sorted(r.plans)
 		if r.plans == nil {
-			plans = sorted(r.Allow.Plans)
+			plans = sorted(r.number.Plans)
 		}
 		g.l.r.warn(r.Name.pos, "the limit %q is for plans that no account has (%s): it binds nobody", r.name, strings.Join(plans, ", "))
 	case table && !strangers && r.home.everyone && (r.plans == nil || r.plans[s.stranger.plan]):
-		g.l.r.warn(r.Allow.pos, "the limit %q has no number for the plan %q and does not bind accounts that are not listed", r.name, s.stranger.plan)
+		g.l.r.warn(r.number.pos, "the limit %q has no number for the plan %q and does not bind accounts that are not listed", r.name, s.stranger.plan)
 	}
 }
 
@@ -113,13 +113,25 @@ func (s *Set) plans() []string {
 		for plan := range r.plans {
 			all[plan] = true
 		}
-		if r.Allow != nil {
-			for plan := range r.Allow.Plans {
+		for _, table := range r.tables() {
+			for plan := range table.Plans {
 				all[plan] = true
 			}
 		}
 	}
 	return sorted(all)
+}
+
+// tables are the numbers by plan that a limit has.
+func (r *rule) tables() []*allow {
+	var list []*allow
+	if r.number != nil {
+		list = append(list, r.number)
+	}
+	if r.credit != nil && r.credit.Accrue != nil {
+		list = append(list, r.credit.Accrue)
+	}
+	return list
 }
 
 // misspelled has the plans that are nearly another, which is known, is named
@@ -177,9 +189,11 @@ func shippedPlans() []string {
 			for _, plan := range l.Plans {
 				all[plan.S] = true
 			}
-			if l.Allow != nil {
-				for plan := range l.Allow.Plans {
-					all[plan] = true
+			for _, table := range []*allow{l.Allow, l.Rate, l.Unanswered, l.Concurrent} {
+				if table != nil {
+					for plan := range table.Plans {
+						all[plan] = true
+					}
 				}
 			}
 		}

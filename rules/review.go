@@ -23,6 +23,7 @@ func (s *Set) review(g *gathered) {
 	s.reviewPlans(g)
 	s.reviewAccounts(g)
 	s.reviewLimits(g)
+	s.reviewCredits(g)
 	s.reviewCooldowns(g)
 	s.reviewOverlap(g)
 	s.reviewAge(g)
@@ -82,10 +83,10 @@ func (s *Set) reviewAccounts(g *gathered) {
 			}
 		}
 		for _, r := range s.limits {
-			if r.Allow == nil || r.Allow.Plans == nil || len(r.on) == 0 || !r.home.everyone && !r.home.only[name] || r.plans != nil && !r.plans[p.plan] {
+			if r.number == nil || r.number.Plans == nil || len(r.on) == 0 || !r.home.everyone && !r.home.only[name] || r.plans != nil && !r.plans[p.plan] {
 				continue
 			}
-			if _, ok := r.Allow.Plans[p.plan]; !ok {
+			if _, ok := r.number.Plans[p.plan]; !ok {
 				warn(a.pos, "the limit %q has no number for the plan %q of %q and does not bind it", r.name, p.plan, name)
 			}
 		}
@@ -100,7 +101,7 @@ func (s *Set) reviewLimits(g *gathered) {
 			warn(r.Name.pos, "the limit %q binds nothing: no file describes a message\nadd a pack to use:", r.name)
 		case !r.home.everyone && len(r.home.only) == 0:
 			warn(r.Name.pos, "the limit %q binds no account", r.name)
-		case r.Allow != nil && r.Allow.Plans == nil && r.Allow.All == 0:
+		case r.number != nil && r.number.Plans == nil && r.number.All == 0:
 			warn(r.Name.pos, "the limit %q allows 0: it lets nothing through, ever", r.name)
 		}
 	}

@@ -125,6 +125,10 @@ func (g *schemaMaker) notation(t reflect.Type, enum string) object {
 		return textSchema(enum)
 	case reflect.TypeFor[allow]():
 		return object{"anyOf": []any{units, object{"type": "object", "additionalProperties": units, "minProperties": 1}}}
+	case reflect.TypeFor[whole]():
+		return object{"type": "integer", "minimum": 1}
+	case reflect.TypeFor[fraction]():
+		return object{"type": "number"}
 	case reflect.TypeFor[cost]():
 		return object{"anyOf": []any{object{"type": "integer", "minimum": 1}, object{"enum": []string{"recipients", "segments"}}}}
 	case reflect.TypeFor[share]():

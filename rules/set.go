@@ -26,9 +26,12 @@ type Set struct {
 	accounts  map[string]*person
 	stranger  *person // an account that is not listed
 	limits    []*rule
-	segments  bool // some limit counts segments
-	texts     bool // some limit looks at texts
+	segments  bool            // some limit counts segments
+	texts     bool            // some limit looks at texts
+	likeness  bool            // some limit asks how alike they are
+	warnOnly  map[string]bool // limits with action: warn
 	coolRules []*coolRule
+	wants     map[string]bool    // what events mean that some limit asks about
 	byName    map[string][]*rule // by the name of the message, in the order of the files
 }
 
@@ -66,6 +69,7 @@ func build(l *loader, o Options) *Set {
 	s.refusals = newRefusals(g.refusals, l.r.at)
 	s.matcher = newMatcher(g.services, g.messages, o, l.r.at)
 	s.matcher.link(s.refusals)
+	s.matcher.addEvents(g)
 	s.mode = g.word(func(d *defaults) text { return d.Mode }, enforce)
 	if o.Shadow {
 		s.mode = shadow
@@ -73,8 +77,10 @@ func build(l *loader, o Options) *Set {
 	s.unknown = g.word(func(d *defaults) text { return d.UnknownAccount }, reject)
 	s.meet(g)
 	s.compile(g)
+	s.equip(g)
 	s.segments = slices.ContainsFunc(s.limits, func(r *rule) bool { return r.Count.S == "segments" })
 	s.compileCooldowns(g)
+	s.wantEvents()
 	s.review(g)
 	return s
 }
@@ -85,6 +91,8 @@ const (
 	shadow  = "shadow"
 	reject  = "reject"
 	forward = "forward"
+	local   = "local"
+	warn    = "warn"
 )
 
 // Revision names the content of the set: the same files, the same revision.

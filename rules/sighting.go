@@ -105,7 +105,9 @@ func (s *Sighting) consider(l leaf, path string) {
 		}
 	}
 	if c.event != nil {
-		s.listeners = append(s.listeners, c)
+		if s.set.wants[c.event.def.Means] {
+			s.listeners = append(s.listeners, c)
+		}
 		return
 	}
 	s.candidates = append(s.candidates, c)
@@ -151,7 +153,7 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 		}
 	}
 	out := Sending{hash: s.set.o.Hash}
-	making := making{hash: s.set.o.Hash, segments: s.set.segments, texts: s.set.texts, likeness: s.set.likeness, out: &out}
+	making := making{hash: s.set.o.Hash, segments: s.set.segments, texts: s.set.texts, asThread: s.set.wants[meansThread], likeness: s.set.likeness, out: &out}
 	var all []identity
 	held := make([]candidate, 0, 4)
 	for _, c := range s.candidates {

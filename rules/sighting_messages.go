@@ -25,6 +25,7 @@ type making struct {
 	recipients int  // of all messages
 	segments   bool // some limit counts them
 	texts      bool // some limit looks at texts
+	asThread   bool // some limit is by recipient
 	likeness   bool // some limit asks how alike they are
 	// hashed are the recipients found within the items of one batch.
 	hashed map[string]string
@@ -118,7 +119,7 @@ func (k *making) message(r *messageRule, in *input) error {
 		return unreadable("it has more recipients than can be counted")
 	}
 	k.recipients += len(m.Recipients)
-	if !m.inThread && len(m.Recipients) == 1 && len(thread) == 1 {
+	if k.asThread && !m.inThread && len(m.Recipients) == 1 && len(thread) == 1 {
 		m.thread = k.hashAll(r, thread, outside)[0]
 	}
 	ids, shared := firstPresent(r.id, in, false)

@@ -5,6 +5,8 @@ package rules
 import (
 	"net/http"
 	"strings"
+
+	"quotagate/ratelimit"
 )
 
 // input is what sources and conditions look at.
@@ -28,13 +30,15 @@ type input struct {
 // outside is what a source finds outside the items of a batch, and what was
 // made of it.
 type outside struct {
-	values     []string
-	recipients []string // hashed
-	id         string   // hashed, where hasID
-	hasID      bool
-	segments   int64
-	text       string // joined
-	words      string // its hash
+	values      []string
+	recipients  []string // hashed
+	id          string   // hashed, where hasID
+	hasID       bool
+	segments    int64
+	text        string              // joined
+	likeness    *ratelimit.Likeness // its, where hasLikeness
+	hasLikeness bool
+	words       string // its hash
 }
 
 func (in *input) queryFields() fields {
