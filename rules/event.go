@@ -63,6 +63,9 @@ func compileEvent(def *event, service string, s *serviceRule, report reporter) *
 	r.recipient = compileSources(def.Recipient, service, def.pos, report)
 	r.thread = compileSources(def.Thread, service, def.pos, report)
 	r.at = compileSources(def.At, service, def.pos, report)
+	for _, list := range [][]valueSource{r.account, r.recipient, r.thread, r.at} {
+		withoutMail(list, def.pos, report)
+	}
 	r.where = compileChecks(def.Where, true, true, def.pos, report)
 	if def.Each != "" {
 		var err error

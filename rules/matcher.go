@@ -113,6 +113,7 @@ func (m *matcher) addService(name string, s *service, report reporter) *serviceR
 		r.webSockets = "pass"
 	}
 	r.account = compileSources(s.Account, name, s.pos, report)
+	withoutMail(r.account, s.pos, report)
 	for _, v := range r.account {
 		if v.place == inPath {
 			report(s.pos, "service %s: an account of the service cannot come from a path: calls have no pattern", name)

@@ -20,11 +20,11 @@ func compileSources(list []source, service string, at pos, report reporter) []va
 
 func (m *matcher) compileMessage(def *message, service, kind string, s *serviceRule, report reporter) *messageRule {
 	r := &messageRule{def: def, service: service, kind: kind}
-	r.account = compileSources(def.Account, service, def.pos, report)
+	r.account = ofMail(compileSources(def.Account, service, def.pos, report), mailFrom)
 	if s != nil {
 		r.account = append(r.account, s.account...)
 	}
-	r.recipients = compileSources(def.Recipients, service, def.pos, report)
+	r.recipients = ofMail(compileSources(def.Recipients, service, def.pos, report), mailTo)
 	for _, v := range r.recipients {
 		if v.kind == meansThread {
 			r.threads = append(r.threads, v)
@@ -32,8 +32,8 @@ func (m *matcher) compileMessage(def *message, service, kind string, s *serviceR
 			r.people = append(r.people, v)
 		}
 	}
-	r.text = compileSources(def.Text, service, def.pos, report)
-	r.id = compileSources(def.ID, service, def.pos, report)
+	r.text = ofMail(compileSources(def.Text, service, def.pos, report), mailText)
+	r.id = ofMail(compileSources(def.ID, service, def.pos, report), mailID)
 	if def.Each != "" {
 		var err error
 		if r.each, err = compileJSONPath(def.Each); err != nil {

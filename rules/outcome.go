@@ -74,6 +74,7 @@ func compileOutcome(def *outcome, report reporter) *outcomeRule {
 // answerSources are sources in an answer, of which its JSON is looked at.
 func answerSources(list []source, at pos, report reporter) []valueSource {
 	out := compileSources(list, "", at, report)
+	withoutMail(out, at, report)
 	for i := range out {
 		if out[i].place != inJSON && out[i].place != inConst {
 			report(at, "what an answer says stands in its JSON\nfor example {json: $.parameters.retry_after}")

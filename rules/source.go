@@ -19,6 +19,7 @@ type valueSource struct {
 	split  string
 	re     *regexp.Regexp
 	kind   string // what identity it yields
+	mail   mailPart
 }
 
 type place uint8
@@ -84,11 +85,9 @@ func compileSource(s *source, service string, at pos, report reporter) (valueSou
 		wrong("a source has one place, and this one has %d\na list of sources takes the first that is present", set)
 	}
 	switch s.Decode {
-	case "", "json", "base64", "base64url":
-	case "mime":
-		wrong("decode: mime is not supported yet")
+	case "", "json", "base64", "base64url", "mime":
 	default:
-		wrong("decode: %q is not known\nknown are json, base64, base64url", s.Decode)
+		wrong("decode: %q is not known\nknown are json, base64, base64url, mime", s.Decode)
 	}
 	if s.Regexp != "" {
 		var err error
@@ -221,6 +220,8 @@ func (v *valueSource) decodeOne(s string) []string {
 			return []string{plain}
 		}
 		return nil
+	case "mime":
+		return readMail(s, v.mail)
 	}
 	return []string{s}
 }
