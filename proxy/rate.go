@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"quotagate/ratelimit"
@@ -49,7 +50,9 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 	case err != nil:
 		return false, storeError{err}
 	}
-	t.outside(p.Shadowed)
+	for _, limit := range p.Shadowed {
+		t.goesAnyway(limit, !t.set.Warns(limit))
+	}
 	if p.Limit == "" {
 		t.passed = true
 		return true, nil
@@ -61,14 +64,15 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// outside notes limits that are not the ledger's and would have refused.
-func (t *transit) outside(limits []string) {
-	for _, limit := range limits {
-		if t.set.Warns(limit) {
-			t.warned = append(t.warned, limit)
-		} else {
-			t.shadowed = append(t.shadowed, limit)
-		}
+// goesAnyway notes a limit outside the ledger that has something to say and
+// stops nothing.
+func (t *transit) goesAnyway(limit string, shadow bool) {
+	list := &t.warned
+	if shadow {
+		list = &t.shadowed
+	}
+	if !slices.Contains(*list, limit) {
+		*list = append(*list, limit)
 	}
 }
 
@@ -85,6 +89,9 @@ func (t *transit) refused(limit, why string) ratelimit.Decision {
 func (t *transit) contentRefuses() bool {
 	limit, why, found := t.set.Content(t.sending, t.account)
 	if !found {
+		for _, w := range t.set.ContentWarnings(t.sending, t.account) {
+			t.goesAnyway(w.Limit, w.Shadow)
+		}
 		return false
 	}
 	t.giveBack()

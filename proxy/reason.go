@@ -13,8 +13,11 @@ import (
 
 // reason says why, and when there will be room; times are those of the
 // account's wall clock, rounded up to the second.
-func (t *transit) reason(ref rules.Refusal) string {
+func (t *transit) reason(ref rules.Refusal) (text string) {
 	why, again := t.cause(ref)
+	if more := t.topUp(); more != "" {
+		defer func() { text += "; more: " + more }()
+	}
 	if ref.RetryAt.IsZero() {
 		if again == "" {
 			return why
@@ -28,6 +31,20 @@ func (t *transit) reason(ref rules.Refusal) string {
 		again = "room again at "
 	}
 	return why + "; " + again + t.clockTime(ref.RetryAt)
+}
+
+// topUp is what more of the credits cost that ran out, where the rules say so.
+func (t *transit) topUp() string {
+	c := claimOf(t.claims, t.decision.Limit)
+	if c == nil || c.Measure != ratelimit.Credits {
+		return ""
+	}
+	for _, l := range t.set.Limits() {
+		if l.Name == c.Limit {
+			return l.TopUp
+		}
+	}
+	return ""
 }
 
 // clockTime is a time as the account's clock shows it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"quotagate/ratelimit"
@@ -180,10 +181,28 @@ func (t *transit) prepare() {
 		Arrived: t.now.UnixMilli(),
 	}
 	t.request.Services, t.request.Recipients = t.set.Watches(t.sending)
+	if t.request.Recipients == nil {
+		t.request.Recipients = counted(t.claims) // a person may have put them on hold
+	}
 	if decides(t.claims) {
 		t.request.Same, t.request.Dedupes = t.sending.Same()
 	}
 }
+
+// counted are the recipients whose records the claims look at in any case.
+func counted(claims []ratelimit.Claim) []string {
+	var keys []string
+	for i := range claims {
+		if key := claims[i].Key; key != "" && claims[i].Scope == "" && !slices.Contains(keys[max(0, len(keys)-mostRepeats):], key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// mostRepeats is how far back a recipient is looked for: the claims of one
+// message stand together.
+const mostRepeats = 16
 
 // decides reports whether a claim can hold or refuse.
 func decides(claims []ratelimit.Claim) bool {

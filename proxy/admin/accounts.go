@@ -34,7 +34,7 @@ func AccountOf(ctx context.Context, set *rules.Set, ledger ratelimit.Store, name
 	if err != nil {
 		return nil, err
 	}
-	a := &Account{Name: name, Limits: proxy.LimitUses(&d, claims)}
+	a := &Account{Name: name, Limits: proxy.LimitUses(&d, claims), Holds: proxy.HoldUses(&d)}
 	if d.Limit == ratelimit.PausedLimit {
 		a.Paused, a.Why = true, d.Why
 		if d.At > 0 {

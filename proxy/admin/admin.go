@@ -82,6 +82,8 @@ type Account struct {
 	Paused bool             `json:"paused,omitempty"`
 	Why    string           `json:"why,omitempty"`
 	Until  time.Time        `json:"until,omitzero"`
+	// Holds are all that stop it, a pause among them.
+	Holds []proxy.HoldUse `json:"holds,omitempty"`
 }
 
 // An ExplainRequest is what POST /api/v1/explain takes.
@@ -109,6 +111,8 @@ func New(c Config) http.Handler {
 	h.mux.HandleFunc("GET /api/v1/accounts/{name}", h.account)
 	h.mux.HandleFunc("POST /api/v1/accounts/{name}/pause", h.pause)
 	h.mux.HandleFunc("POST /api/v1/accounts/{name}/resume", h.resume)
+	h.mux.HandleFunc("POST /api/v1/accounts/{name}/give", h.give)
+	h.mux.HandleFunc("POST /api/v1/events", h.events)
 	h.mux.HandleFunc("GET /api/v1/limits", h.limits)
 	h.mux.HandleFunc("GET /api/v1/decisions", h.decisions)
 	h.mux.HandleFunc("POST /api/v1/explain", h.explain)
@@ -206,15 +210,10 @@ func (h *handler) accounts(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) account(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	names, err := AccountNames(r.Context(), h.Rules(), h.Ledger)
-	if err == nil && !contains(names, name) {
-		problem(w, http.StatusNotFound, "no account "+name+" is listed or has counted anything")
+	if !h.known(w, r, name) {
 		return
 	}
-	var a *Account
-	if err == nil {
-		a, err = AccountOf(r.Context(), h.Rules(), h.Ledger, name, h.Now())
-	}
+	a, err := AccountOf(r.Context(), h.Rules(), h.Ledger, name, h.Now())
 	if err != nil {
 		ledgerFailed(w, err)
 		return
