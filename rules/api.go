@@ -55,6 +55,7 @@ type Message struct {
 	def     *message
 	rule    *messageRule
 	service *serviceRule // of a request
+	outcome *outcomeRule // how the answer is read
 	text    string       // as it stands, where some limit looks at texts
 	words   string       // its keyed hash, where the message has an id
 	// thread is that of the one recipient, where the request shows both;

@@ -226,11 +226,11 @@ func (k *learning) threadOfAnswer(requestBody []byte) {
 		return
 	}
 	m := &d.Messages[0]
-	if m.rule == nil || m.rule.outcome == nil || m.inThread || len(m.Recipients) != 1 {
+	if m.outcome == nil || m.inThread || len(m.Recipients) != 1 {
 		return
 	}
 	in := input{call: k.s.call, body: &k.answer, item: k.answer.json, batch: true}
-	thread, _ := firstPresent(m.rule.outcome.thread, &in, false)
+	thread, _ := firstPresent(m.outcome.thread, &in, false)
 	if len(thread) != 1 {
 		return
 	}

@@ -133,7 +133,7 @@ func (g *gathered) wait() *duration {
 func messageNames(messages []*message) []string {
 	var names []string
 	for _, m := range messages {
-		if m != nil && m.Name != "" {
+		if m != nil && m.Name != "" && m.Inner == nil {
 			names = append(names, m.Name)
 		}
 	}
@@ -145,7 +145,7 @@ func messageNames(messages []*message) []string {
 func shapes(messages []*message) map[string][]*message {
 	by := map[string][]*message{}
 	for _, m := range messages {
-		if m != nil {
+		if m != nil && m.Inner == nil {
 			by[m.Name] = append(by[m.Name], m)
 		}
 	}

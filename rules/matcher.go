@@ -50,6 +50,7 @@ type messageRule struct {
 	each          *jsonPath
 	matches       []*matchRule
 	outcome       *outcomeRule
+	inner         *innerRule // it is no message, it carries requests
 	refusal       *refusalRule
 	needsBody     bool // its sources do
 }

@@ -48,6 +48,10 @@ func (m *matcher) compileMessage(def *message, service, kind string, s *serviceR
 		r.needsBody = r.needsBody || slices.ContainsFunc(list, func(v valueSource) bool { return v.needsBody() })
 	}
 	r.outcome = compileOutcome(def.Outcome, report)
+	if def.Inner != nil {
+		r.inner = compileInner(def, service, report)
+		r.needsBody = true
+	}
 	if len(def.Match) == 0 {
 		report(def.pos, "message %s has no match: what does it look like on the wire?", def.Name)
 	}

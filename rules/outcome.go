@@ -177,11 +177,11 @@ func (r *outcomeRule) tell(a *answered) Outcome {
 
 // OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
 func (m *Message) OutcomeNeedsBody() bool {
-	return m.rule != nil && m.rule.outcome != nil && m.rule.outcome.needsBody
+	return m.outcome != nil && m.outcome.needsBody
 }
 
 // Outcomes says what an answer means for the n messages that one request
-// sent of this message's rule. Where the answer lists items, the k-th is
+// sent that are answered like this one. Where the answer lists items, the k-th is
 // about the k-th message; a list of another length says nothing.
 func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome {
 	out, _ := m.outcomes(n, status, h, body)
@@ -191,10 +191,10 @@ func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome 
 // outcomes is Outcomes, and how long the answer's JSON asks to be left alone.
 func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out []Outcome, least int64) {
 	out = make([]Outcome, n)
-	if m.rule == nil || m.rule.outcome == nil {
+	if m.outcome == nil {
 		return out, 0
 	}
-	r := m.rule.outcome
+	r := m.outcome
 	a := answered{status: strconv.Itoa(status), header: h}
 	if r.needsBody || r.items != nil {
 		if b, err := decoded(h, body); err == nil {
@@ -240,9 +240,9 @@ func (s *Sending) OutcomeNeedsBody() bool {
 func (s *Sending) Outcomes(status int, h http.Header, body []byte) []Outcome {
 	out := make([]Outcome, 0, len(s.Messages))
 	for i := 0; i < len(s.Messages); {
-		// Messages of one rule stand together.
+		// Messages that are answered alike stand together.
 		n := 1
-		for i+n < len(s.Messages) && s.Messages[i+n].rule == s.Messages[i].rule {
+		for i+n < len(s.Messages) && s.Messages[i+n].outcome == s.Messages[i].outcome {
 			n++
 		}
 		some, least := s.Messages[i].outcomes(n, status, h, body)

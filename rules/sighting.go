@@ -142,6 +142,33 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 	if len(s.candidates) == 0 {
 		return nil, nil
 	}
+	out := Sending{hash: s.set.o.Hash}
+	all, err := s.gather(s.set.making(&out), body)
+	if err != nil {
+		return nil, out.accountError(err)
+	}
+	if len(out.Messages) == 0 {
+		return nil, nil
+	}
+	out.Service = out.Messages[0].Service
+	out.Account, out.Class, out.Identities, err = s.set.who(all, s.call.ProxyUser, s.call.Authenticated)
+	if err != nil {
+		return nil, out.accountError(err)
+	}
+	return &out, nil
+}
+
+// making begins the work on one request.
+func (s *Set) making(out *Sending) *making {
+	return &making{hash: s.o.Hash, segments: s.segments, texts: s.texts, asThread: s.wants[meansThread], likeness: s.likeness, out: out}
+}
+
+// gather makes the messages that the candidates come to, and returns the
+// identities that they show.
+func (s *Sighting) gather(k *making, body []byte) ([]identity, error) {
+	if len(s.candidates) == 0 {
+		return nil, nil
+	}
 	if tooLong(s.call.Query) {
 		return nil, errFields
 	}
@@ -152,8 +179,6 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 			return nil, err
 		}
 	}
-	out := Sending{hash: s.set.o.Hash}
-	making := making{hash: s.set.o.Hash, segments: s.set.segments, texts: s.set.texts, asThread: s.set.wants[meansThread], likeness: s.set.likeness, out: &out}
 	var all []identity
 	held := make([]candidate, 0, 4)
 	for _, c := range s.candidates {
@@ -172,22 +197,19 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 		if known {
 			continue
 		}
-		ids, err := making.messages(c.match.message, &in)
+		var ids []identity
+		var err error
+		if r := c.match.message; r.inner != nil {
+			ids, err = k.carry(s, r, &in)
+		} else {
+			ids, err = k.messages(r, &in)
+		}
 		if err != nil {
-			return nil, out.accountError(err)
+			return nil, err
 		}
 		all = append(all, ids...)
 	}
-	if len(out.Messages) == 0 {
-		return nil, nil
-	}
-	out.Service = out.Messages[0].Service
-	var err error
-	out.Account, out.Class, out.Identities, err = s.set.who(all, s.call.ProxyUser, s.call.Authenticated)
-	if err != nil {
-		return nil, out.accountError(err)
-	}
-	return &out, nil
+	return all, nil
 }
 
 // sameMessage reports whether another candidate is of the same message.

@@ -25,6 +25,7 @@ type making struct {
 	recipients int  // of all messages
 	segments   bool // some limit counts them
 	texts      bool // some limit looks at texts
+	within     bool // a request that another one carries
 	asThread   bool // some limit is by recipient
 	likeness   bool // some limit asks how alike they are
 	// hashed are the recipients found within the items of one batch.
@@ -108,7 +109,7 @@ func identitiesOf(sources []valueSource, in *input) ([]identity, error) {
 func (k *making) message(r *messageRule, in *input) error {
 	m := Message{
 		Service: r.service, Kind: r.kind, Cost: 1, Segments: 1,
-		Pattern: in.pattern.text, def: r.def, rule: r,
+		Pattern: in.pattern.text, def: r.def, rule: r, outcome: r.outcome,
 	}
 	to, shared := firstPresent(r.people, in, true)
 	thread, outside := firstPresent(r.threads, in, true)
