@@ -106,6 +106,9 @@ func (s *testStore) marks() string {
 	if e, ok := s.Store.(*Embedded); ok {
 		return fmt.Sprint(e.disk.committed())
 	}
+	if r, ok := s.Store.(*Redis); ok {
+		return r.dump(s.t)
+	}
 	return string(s.Store.(*Memory).image())
 }
 

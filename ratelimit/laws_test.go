@@ -266,7 +266,7 @@ func TestNothingIsBookedTwoWindowsAhead(t *testing.T) {
 // What is kept, cancelled or given back is forgotten: memory holds only what is
 // still open.
 func TestWhatIsClosedIsNotRemembered(t *testing.T) {
-	eachStore(t, func(s *testStore) {
+	eachEngine(t, func(s *testStore) {
 		engine := func() *engine {
 			if m, ok := s.Store.(*Memory); ok {
 				return m.engine

@@ -68,7 +68,7 @@ func identity(ctx context.Context, c redis.Cmdable) (string, error) {
 	for _, section := range []string{"server", "replication"} { // 6.2 takes one at a time
 		text, err := c.Info(ctx, section).Result()
 		var reply redis.Error
-		if errors.As(err, &reply) && (redis.HasErrorPrefix(err, "NOPERM") || strings.HasPrefix(reply.Error(), "ERR ")) {
+		if errors.As(err, &reply) && (redis.HasErrorPrefix(err, "NOPERM") || strings.HasPrefix(reply.Error(), "ERR ") || strings.HasPrefix(reply.Error(), "section ")) {
 			return "", nil // not allowed, or a server that has no INFO
 		} else if err != nil {
 			return "", fmt.Errorf("look at the redis server: %w", err)

@@ -64,12 +64,24 @@ func openers(t testing.TB) map[string]func(Options) Store {
 			}
 			return s
 		},
+		"redis":     func(o Options) Store { return openShared(t, o) },
+		"miniredis": func(o Options) Store { return openMini(t, o) },
 	}
 }
 
 // eachStore runs a test against every store.
-func eachStore(t *testing.T, f func(s *testStore)) {
-	for name, open := range openers(t) {
+func eachStore(t *testing.T, f func(s *testStore)) { eachOf(t, openers(t), f) }
+
+// eachEngine runs a test that looks into the engine of a store in process.
+func eachEngine(t *testing.T, f func(s *testStore)) {
+	stores := openers(t)
+	delete(stores, "redis")
+	delete(stores, "miniredis")
+	eachOf(t, stores, f)
+}
+
+func eachOf(t *testing.T, stores map[string]func(Options) Store, f func(s *testStore)) {
+	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &fakeClock{ms: t0}

@@ -64,7 +64,7 @@ func (s *testStore) carryOver() {
 }
 
 func TestRecipientsAreForgottenWhenAllHasEnded(t *testing.T) {
-	eachStore(t, func(s *testStore) {
+	eachEngine(t, func(s *testStore) {
 		s.pause("held", &Hold{Why: "challenged"})
 		s.request(Request{ID: "alias", Account: "anna", Aliases: []string{"cookie"}})
 		calendar := func(to string) Claim { return s.daily("day", 9).by(to) }
@@ -158,8 +158,8 @@ func TestACounterIsOverWhenAllInItHasEnded(t *testing.T) {
 		{"a window", counter{measure: Calendar, wins: [2]tally{{label: "a", start: 0, end: 100, used: 1}}}, 100},
 		{"two windows", counter{measure: Calendar, wins: [2]tally{{label: "a", start: 0, end: 100}, {label: "b", start: 100, end: 200, used: 1}}}, 200},
 		{"no window", counter{measure: Calendar}, 1},
-		{"a log", counter{measure: Rolling, span: 50, log: []entry{{10, 1}, {60, 1}}}, 110},
-		{"a warning", counter{measure: Rolling, span: 50, log: []entry{{10, 1}}, warned: 20}, 70},
+		{"a log", counter{measure: Rolling, span: 50, log: []entry{{at: 10, n: 1}, {at: 60, n: 1}}}, 110},
+		{"a warning", counter{measure: Rolling, span: 50, log: []entry{{at: 10, n: 1}}, warned: 20}, 70},
 		{"an empty log", counter{measure: Rolling, span: 50}, 1},
 		{"a slot", counter{measure: Pace, span: 50, slots: []slot{{at: 10, n: 1}}}, 60},
 		{"a batch", counter{measure: Pace, span: 50, slots: []slot{{at: 10, n: 10}, {at: 60, n: 1}}}, 510},
@@ -169,10 +169,10 @@ func TestACounterIsOverWhenAllInItHasEnded(t *testing.T) {
 		{"a life that was warned of", counter{measure: Lifetime, warned: 1}, 0},
 		{"an unused life", counter{measure: Lifetime}, 1},
 	} {
-		if c.end == 0 && c.c.over(forever) {
+		if c.end == 0 && kindOf(c.c.measure).over(&c.c, forever) {
 			t.Errorf("%s is over", c.name)
 		}
-		if c.end > 0 && !c.c.over(c.end) || c.end > 1 && c.c.over(c.end-1) {
+		if c.end > 0 && !kindOf(c.c.measure).over(&c.c, c.end) || c.end > 1 && kindOf(c.c.measure).over(&c.c, c.end-1) {
 			t.Errorf("%s is not over at %d, or before", c.name, c.end)
 		}
 	}

@@ -1,0 +1,49 @@
+package ratelimit
+
+// The script that decides in Redis: the files of script/, in the order of their
+// names, as one text. Each is one idea, as in the Go engine that they follow.
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed script/*.lua
+var scriptFiles embed.FS
+
+const clockFile = "00_clock.lua"
+
+// newScript puts the script together. A clock other than the server's is for
+// tests.
+func newScript(clock string) (*redis.Script, error) {
+	files, err := scriptFiles.ReadDir("script")
+	if err != nil {
+		return nil, fmt.Errorf("read the script: %w", err)
+	}
+	var b strings.Builder
+	for _, f := range files {
+		text, err := scriptFiles.ReadFile("script/" + f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read the script: %w", err)
+		}
+		if f.Name() == clockFile && clock != "" {
+			text = []byte(clock)
+		}
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimLeft(line, " ")
+			if line != "\n" && !strings.HasPrefix(line, "--") {
+				b.WriteString(line)
+			}
+		}
+	}
+	return redis.NewScript(b.String()), nil
+}
+
+// argumentClock takes the time and the order of bookings from the call: for
+// tests, whose clock only they move.
+const argumentClock = `
+local now, ordinal = tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[#ARGV])
+`
