@@ -71,7 +71,7 @@ func (s *Set) meet(g *gathered) {
 			p.loc, p.calendars = place(a.Timezone)
 		}
 		s.accounts[name] = p
-		if name == "" || strings.ContainsAny(name, "~ \t\n/") {
+		if name == "" || strings.ContainsAny(name, "~ \t\n/") || strings.HasPrefix(name, scopeOf("")) {
 			at(a.pos, "an account cannot be named %q\nuse letters, digits, dots and dashes", name)
 		}
 		s.people.class[name] = a.Class

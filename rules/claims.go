@@ -168,6 +168,7 @@ func (r *rule) blank(p *person, allow int64, now time.Time) ratelimit.Claim {
 		Distinct: r.Distinct.S != "", Ramp: r.ramp, Returned: r.returned(),
 		Rate: r.rate, Good: r.good, Gap: r.gap,
 	}
+	cl.Ramp.From = min(cl.Ramp.From, allow) // scaled, it may be the smaller
 	if r.Sample != nil {
 		cl.Sample = r.Sample.N
 	}
@@ -250,8 +251,12 @@ func (r *rule) everHolds(p *person, account string) bool {
 	}
 	for _, name := range r.on {
 		service, kind := split(name)
+		recipients := 1
+		if isRequest(name) {
+			recipients = 0
+		}
 		for _, class := range [...]string{automated, manual} {
-			if r.holds(&scene{Class: class, Plan: p.plan, Account: account, Service: service, Kind: kind, Recipients: 1, Facts: p.facts}) {
+			if r.holds(&scene{Class: class, Plan: p.plan, Account: account, Service: service, Kind: kind, Recipients: recipients, Facts: p.facts}) {
 				return true
 			}
 		}

@@ -89,8 +89,8 @@ func (r *rule) pots(p *person, now time.Time) []ratelimit.Pot {
 	pots := make([]ratelimit.Pot, 0, len(windows)+len(extra))
 	for _, w := range windows {
 		end := max(w.End, w.Start+carry)
-		if end <= now.UnixMilli() {
-			continue
+		if end <= now.UnixMilli() || w.Start == w.End {
+			continue // nothing accrues on a day that never was
 		}
 		pots = append(pots, ratelimit.Pot{Label: w.Label, Start: w.Start, End: end, Units: n, Accrued: true})
 	}
@@ -108,7 +108,9 @@ func (c *calendar) since(now time.Time, ms int64) []ratelimit.Window {
 	list := around[:]
 	// One more than needed: whoever asks looks at the ends.
 	for list[0].Start > around[1].Start-ms && len(list) <= 2*mostPots {
-		before := (&calendar{loc: c.loc, unit: c.unit}).windows(time.UnixMilli(list[0].Start))[0]
+		// The one around the instant before: a day that a country skipped
+		// has no length, and is in none.
+		before := (&calendar{loc: c.loc, unit: c.unit}).windows(time.UnixMilli(list[0].Start - 1))[1]
 		list = append([]ratelimit.Window{before}, list...)
 	}
 	c.past.Store(&pastWindows{key, list})

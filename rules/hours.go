@@ -135,6 +135,12 @@ func (o *opening) around(c *calendar, now time.Time) []ratelimit.Interval {
 	return list[max(i-1, 0):min(i+3, len(list))]
 }
 
+// always reports that it never closes where clocks run evenly.
+func (o *opening) always() bool {
+	utc := &calendar{loc: time.UTC, unit: day}
+	return len(o.between(utc, 0, 8*86400)) == 1 && o.between(utc, 0, 8*86400)[0].End == 8*86400*1000
+}
+
 // times are the open times around a time, for longer than around needs.
 func (o *opening) times(c *calendar, ms int64) []ratelimit.Interval {
 	name := c.loc.String()

@@ -185,6 +185,13 @@ func shippedPlans() []string {
 		}
 		var f file
 		decode(newReports(), name, text, nil, &f)
+		for _, c := range f.Credits {
+			if c.Accrue != nil {
+				for plan := range c.Accrue.Plans {
+					all[plan] = true
+				}
+			}
+		}
 		for _, l := range f.Limits {
 			for _, plan := range l.Plans {
 				all[plan.S] = true

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -96,7 +97,10 @@ func (s *Set) reviewAccounts(g *gathered) {
 func (s *Set) reviewLimits(g *gathered) {
 	warn := g.l.r.warn
 	for _, r := range s.limits {
+		s.reviewScale(g, r)
 		switch {
+		case r.open != nil && r.open.always():
+			warn(r.Name.pos, "the hours of %q are all hours: it keeps nothing back", r.name)
 		case len(r.on) == 0:
 			warn(r.Name.pos, "the limit %q binds nothing: no file describes a message\nadd a pack to use:", r.name)
 		case !r.home.everyone && len(r.home.only) == 0:
@@ -111,5 +115,21 @@ func (s *Set) reviewLimits(g *gathered) {
 			file = g.l.order[n-1].name
 		}
 		warn(Pos{File: file}, "there is no limit: every message is let through\nadd a regime to use:, or write limits:")
+	}
+}
+
+// reviewScale warns where nobody can say what a limit allows an account.
+func (s *Set) reviewScale(g *gathered, r *rule) {
+	if r.scale == nil || len(r.scale.branches) > 0 {
+		return
+	}
+	const why = "the scale of %q asks for what is not known of %s: it then allows 0\nlist the fact, or say what holds without it: facts.connections ?? 500"
+	if r.home.everyone && !r.scale.answers(s.stranger, "") {
+		g.l.r.warn(r.Scale.pos, why, r.name, "accounts that are not listed")
+	}
+	for _, name := range sorted(s.accounts) {
+		if (r.home.everyone || r.home.only[name]) && !r.scale.answers(s.accounts[name], name) {
+			g.l.r.warn(r.Scale.pos, why, r.name, strconv.Quote(name))
+		}
 	}
 }

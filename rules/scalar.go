@@ -60,8 +60,9 @@ func (d *decoder) integer(n *node) (int64, bool) {
 	return i, true
 }
 
-// mostUnits bounds every number, so that sums of them cannot overflow.
-const mostUnits = 1 << 53
+// mostUnits bounds every number, so that sums of them cannot overflow, nor
+// lose their last digit in a ledger that counts in doubles (Redis's Lua).
+const mostUnits = 1 << 50
 
 func (d *decoder) number(n *node) (float64, bool) {
 	f, err := strconv.ParseFloat(n.Value, 64)

@@ -28,11 +28,24 @@ func TestTheSchemaTakesWhatTheDecoderTakes(t *testing.T) {
 use: [linkedin, {./m.yaml: {host: a.test}}]
 defaults: {timezone: UTC, plan: free, wait: 4s, unknown_account: reject, on_store_error: forward, mode: shadow}
 accounts:
-  anna: {identity: [{a.b: c}, {proxy_user: 12}], plan: p, use: linkedin/x, timezone: Europe/Berlin, class: {b: manual}, facts: {connections: 12, x: [1]}}
+  anna: {identity: [{a.b: c}, {proxy_user: 12}], plan: p, use: linkedin/x, timezone: Europe/Berlin, class: {b: manual}, facts: {connections: 12, x: [1]}, add_ons: [{limit: o, extra: 5, until: 2026-12-31, name: x}]}
 limits:
   - {name: a, on: "*", allow: 1, per: 24h, warn_at: 80%, by: recipient, count: messages, wait: 0}
   - {name: b, on: [a.b, c.*], plans: [free], allow: {free: 1, gold: 2}, per: month, warn_at: 5, source: x, when: "true"}
   - {name: c, on: "*", pace: 1m30s, jitter: 0.3}
+  - {name: d, on: a.request, rate: {free: 5}, per: second, burst: 3, on_store_error: local}
+  - {name: e, on: "*", credits: mail, returned_on_reply: 90d}
+  - {name: f, on: "*", unanswered: 2, gap: 7d, by: recipient}
+  - {name: g, on: "*", after_connecting: {allow: 1, until: reply, or: 14d}, by: recipient, action: warn}
+  - {name: h, on: "*", similar: 0.8, recipients: 3, gap: 14d}
+  - {name: i, on: "*", reply_rate: 0.1, per: 30d, sample: 50}
+  - {name: j, on: "*", degree_share: 1, per: 30d, sample: 50}
+  - {name: k, on: "*", concurrent: 4, scope: service, by: account}
+  - {name: l, on: "*", hours: {days: mon-fri, from: "09:00", to: "18:00"}}
+  - {name: m, on: "*", hours: [{days: [sat, sun], from: "22:00", to: "04:00"}, {from: "12:00", to: "13:00"}]}
+  - {name: n, on: "*", content: {forbid: [a, 'b+'], placeholders: warn}}
+  - {name: o, on: "*", distinct: recipient, allow: 5, per: day, ramp: {from: 1, over: 4w}, scale: 0.5}
+credits: {mail: {accrue: {free: 5}, per: month, carry: 90d, top_up: 3 for nothing}, gifts: {}}
 override: {limit: a, allow: 2}
 `
 	texts["everything"] = strings.Replace(texts["everything"], "override: {limit: a, allow: 2}", "override: [{limit: a, allow: 2}]", 1)
@@ -51,6 +64,8 @@ func TestTheSchemaRefusesWhatTheDecoderRefuses(t *testing.T) {
 		"version: 1\nlimits: [{name: a, on: b, mode: shaddow}]", "version: 1\nlimits: [{on: b}]", "version: 1\nlimits: {name: a, on: b}",
 		"version: 1\nlimits: [{name: a, on: b, allow: -1, per: day}]", "version: 1\nlimits: [{name: a, on: b, allow: 1, per: day, wait: soon}]",
 		"version: 1\naccounts: {a: {class: {b: human}}}", "version: 1\naccounts: {a: {identity: {a: b, c: d}}}",
+		"version: 1\nlimits: [{name: a, on: b, hours: {from: '09:00'}}]", "version: 1\nlimits: [{name: a, on: b, similar: much}]",
+		"version: 1\nlimits: [{name: a, on: b, sample: 0}]", "version: 1\nlimits: [{name: a, on: b, scope: world}]", "version: 1\ncredits: {a: {per: fortnight}}",
 		"version: 1\nmessages: [{name: a.b, match: {pth: /x}}]",
 	} {
 		var f file
