@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 )
 
 // maxHops is more than any chain of aliases; a longer one is a damaged file.
@@ -70,20 +71,50 @@ func (g *engine) strangers(account string, aliases []string) (others []*record, 
 // together decides a request as if account and the others were one already,
 // and changes nothing: who is refused must not have moved a counter.
 func (g *engine) together(account string, wide *record, others []*record, r *Request, place uint64, now int64) (Decision, error) {
-	union := &unionShelf{shelf: g.shelf, others: others, sums: map[string]*record{}}
+	union := &unionShelf{shelf: g.shelf, account: account, others: others, sums: map[recordName]*record{}}
 	trial := newEngine(Options{Now: g.clock.wall, Log: slog.New(slog.DiscardHandler)}, union)
 	sum := wide.clone(account, "")
-	union.sums[""] = sum
+	union.sums[recordName{account, ""}] = sum
+	ours := []string{account}
 	trial.follow(account, g.queues[account])
 	for _, o := range others {
 		sum.absorb(o.clone(o.account, ""))
-		sum.hold = strongerHold(activeHold(sum, now), activeHold(o, now))
+		ours = append(ours, o.account)
 		trial.follow(account, g.queues[o.account])
+	}
+	for name, list := range g.leases {
+		if slices.Contains(ours, name.home) {
+			name.home = account
+		}
+		trial.leases[name] = append(trial.leases[name], list...)
+	}
+	// Others that wait for a scope's counters do so still.
+	for i := range r.Claims {
+		scope := r.Claims[i].Scope
+		if q := g.queues[scope]; scope != "" && q != nil && trial.visited(scope) {
+			for _, list := range [][]*reservation{q.list, q.guests} {
+				for _, res := range list {
+					if !slices.Contains(ours, res.account) {
+						c := *res
+						trial.queueOf(scope).add(&c)
+					}
+				}
+			}
+		}
 	}
 	dry := *r
 	dry.Dry = true
 	d, _, _, err := trial.admit(account, sum, &dry, place, now)
 	return d, err
+}
+
+// visited reports a scope the first time that it is asked about.
+func (g *engine) visited(scope string) bool {
+	if slices.Contains(g.scopes, scope) {
+		return false
+	}
+	g.scopes = append(g.scopes, scope)
+	return true
 }
 
 // follow brings copies of a queue's bookings to account.
@@ -103,17 +134,26 @@ func (g *engine) follow(account string, q *queue) {
 // copies. What happens on it stays on it.
 type unionShelf struct {
 	shelf
-	others []*record
-	sums   map[string]*record
+	account string
+	others  []*record
+	sums    map[recordName]*record
 }
 
 func (u *unionShelf) load(account, key string) (*record, error) {
-	if sum, ok := u.sums[key]; ok {
+	name := recordName{account, key}
+	if sum, ok := u.sums[name]; ok {
 		return sum, nil
 	}
 	rec, err := u.shelf.load(account, key)
 	if err != nil {
 		return nil, err
+	}
+	if account != u.account {
+		if rec != nil {
+			rec = rec.clone(account, key)
+		}
+		u.sums[name] = rec
+		return rec, nil
 	}
 	sum := rec.clone(account, key)
 	for _, o := range u.others {
@@ -125,21 +165,22 @@ func (u *unionShelf) load(account, key string) (*record, error) {
 			sum.absorb(other.clone(o.account, key))
 		}
 	}
-	u.sums[key] = sum
+	u.sums[name] = sum
 	return sum, nil
 }
+
+// create is asked for what has no record: the trial books again what it withdrew.
+func (u *unionShelf) create(account, key string) *record {
+	rec := &record{account: account, key: key}
+	u.sums[recordName{account, key}] = rec
+	return rec
+}
+
+func (u *unionShelf) remove(rec *record) { u.sums[recordName{rec.account, rec.key}] = nil }
 
 func (u *unionShelf) touch(*record)       {}
 func (u *unionShelf) book(*reservation)   {}
 func (u *unionShelf) unbook(*reservation) {}
-
-// strongerHold is the one that ends later; nil is none.
-func strongerHold(a, b *Hold) *Hold {
-	if a == nil || b != nil && a.Until != 0 && (b.Until == 0 || b.Until > a.Until) {
-		return b
-	}
-	return a
-}
 
 // adopt makes the aliases stand for account, whose record it returns.
 func (g *engine) adopt(account string, wide *record, aliases []string, now int64) (*record, error) {
@@ -163,7 +204,8 @@ func (g *engine) adopt(account string, wide *record, aliases []string, now int64
 		} else if err := g.mergeAccount(wide, rec, now); err != nil {
 			return nil, err
 		}
-		rec.aliasOf, rec.hold, rec.counters = account, nil, nil
+		rec.empty()
+		rec.aliasOf = account
 		g.adopted = true
 		g.shelf.touch(rec)
 	}
@@ -173,9 +215,7 @@ func (g *engine) adopt(account string, wide *record, aliases []string, now int64
 // mergeAccount moves everything that from has counted to wide's account.
 func (g *engine) mergeAccount(wide, from *record, now int64) error {
 	wide.absorb(from)
-	if h := activeHold(from, now); h != nil {
-		wide.hold = strongerHold(activeHold(wide, now), h)
-	}
+	wide.tidyHolds(now)
 	g.shelf.touch(wide)
 	keys, err := g.shelf.keys(from.account)
 	if err != nil {
@@ -190,12 +230,21 @@ func (g *engine) mergeAccount(wide, from *record, now int64) error {
 		if err != nil {
 			return err
 		}
+		if old == nil {
+			continue
+		}
 		if rec == nil {
 			rec = g.shelf.create(wide.account, key)
+		}
+		if rec.aliasOf == "" && old.aliasOf != rec.key {
+			rec.aliasOf = old.aliasOf
 		}
 		rec.absorb(old)
 		g.shelf.touch(rec)
 		g.shelf.remove(old)
+	}
+	if err := g.mergeThreads(wide, keys); err != nil {
+		return err
 	}
 	// The open reservations follow, so that giving back finds the counters.
 	for id, res := range g.live {
@@ -208,12 +257,41 @@ func (g *engine) mergeAccount(wide, from *record, now int64) error {
 			}
 		}
 	}
+	g.countLeases()
 	return nil
 }
 
-func (r *record) absorb(from *record) {
-	for i := range from.counters {
-		o := &from.counters[i]
-		r.ensure(o.limit, o.measure, o.unit).merge(o)
+// mergeThreads brings what a thread has counted in one account, and was known
+// to be somebody's in the other, to that recipient.
+func (g *engine) mergeThreads(wide *record, keys []string) error {
+	for _, key := range keys {
+		rec, err := g.shelf.load(wide.account, key)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			continue
+		}
+		if alias := rec.aliasOf; alias != "" && rec.weighs() > 1 {
+			is, to, err := g.canonKey(wide.account, alias)
+			if err != nil {
+				return err
+			}
+			if to == nil {
+				to = g.create(wide.account, is)
+			}
+			to.absorb(rec)
+			rec.empty()
+			g.shelf.touch(rec)
+			g.shelf.touch(to)
+			if err := g.rename(wide.account, key, is, wide.account); err != nil {
+				return err
+			}
+			rec = to
+		}
+		if !strings.HasPrefix(key, "~") {
+			rec.answered(wide)
+		}
 	}
+	return nil
 }

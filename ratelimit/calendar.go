@@ -11,12 +11,107 @@ package ratelimit
 //     prolonged: no window is ever opened twice. Labels of one unit sort in
 //     the order of time.
 
+// What the pots of the limit paid is not in the windows: see pots.go.
+
 // A tally is one civil window and what was used in it.
 type tally struct {
 	label      string
 	start, end int64
 	used       int64
 	warned     bool
+	seen       []sight // Distinct: the recipients, sorted; used is how many
+}
+
+type calendarKind struct{ plain }
+
+func (calendarKind) earliest(m *demand, at int64) int64 {
+	if m.simple() {
+		return m.ctr.calendarEarliest(m.claim, m.cost, at)
+	}
+	return m.firstRoom(at, func(t int64) (used, next int64) {
+		w, known := m.ctr.calendarAt(&m.claim.Windows, t)
+		if !known {
+			return 0, forever
+		}
+		return w.used, w.end
+	})
+}
+
+func (calendarKind) keeps(m *demand, at int64) bool { return m.ctr.calendarKeeps(m.claim, at, m.now) }
+
+func (calendarKind) fits(m *demand, at int64) int64 {
+	return max(m.claim.Allow, 0) + m.potsFree(at)
+}
+
+func (calendarKind) use(m *demand, at int64, u *Use) {
+	if t, known := m.ctr.calendarAt(&m.claim.Windows, at); known {
+		u.Used, u.Resets = t.used, t.end
+	}
+	m.allowance(at, u)
+}
+
+func (calendarKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
+	w := m.ctr.turn(&cl.Windows, at, m.now)
+	if w == nil {
+		return false
+	}
+	ch.label = w.label
+	rest := m.pay(cl, at, ch, max(m.allowAt(at)-w.used, 0), w.end)
+	if crosses(cl.WarnAt, w.used, rest) && !w.warned {
+		ch.warned, w.warned = true, true
+	}
+	w.used += rest
+	return true
+}
+
+func (calendarKind) refund(c *counter, ch *charge, _ func(string) *record) {
+	c.unpay(ch)
+	for i := range c.wins {
+		if w := &c.wins[i]; w.label == ch.label {
+			w.used = max(w.used-ch.unpaid(), 0)
+			w.warned = w.warned && !ch.warned
+			return
+		}
+	}
+}
+
+// merge adds window to window by label, and keeps the two newest.
+func (calendarKind) merge(c, o *counter) {
+	for _, w := range o.wins {
+		if w.label != "" {
+			c.addTally(w)
+		}
+	}
+	c.mergePots(o)
+}
+
+func (calendarKind) over(c *counter, at int64) bool {
+	return c.windowsOver(at) && c.potsOver(at)
+}
+
+func (c *counter) windowsOver(at int64) bool {
+	for i := range c.wins {
+		if c.wins[i].label != "" && c.wins[i].end > at {
+			return false
+		}
+	}
+	return true
+}
+
+func (calendarKind) bringBack(c *counter, _, now int64) { c.bringBackCalendar(now) }
+
+func (calendarKind) encode(b []byte, c *counter) []byte {
+	for i := range c.wins {
+		b = appendTally(b, &c.wins[i])
+	}
+	return appendPots(b, c.pots)
+}
+
+func (calendarKind) decode(d *decoder, c *counter) {
+	for i := range c.wins {
+		d.tally(&c.wins[i])
+	}
+	c.pots = d.pots()
 }
 
 func (t *tally) contains(at int64) bool {
@@ -91,45 +186,28 @@ func (c *counter) calendarKeeps(cl *Claim, at, now int64) bool {
 	return next.label == "" || next.start <= now || next.label == t.label
 }
 
-// chargeCalendar charges the window of a time and returns its label.
-func (c *counter) chargeCalendar(cl *Claim, cost, at, now int64) (label string, warn bool) {
-	t, _ := c.calendarAt(&cl.Windows, at)
+// turn brings the windows up to now and returns that of a time, to be put back
+// by keepTally. It is nil for one that is forgotten already.
+func (c *counter) turn(given *[3]Window, at, now int64) *tally {
+	t, known := c.calendarAt(given, at)
+	if !known {
+		return nil
+	}
 	if c.wins[1].label != "" && c.wins[1].start <= now {
 		c.wins[0], c.wins[1] = c.wins[1], tally{}
 	}
 	if c.wins[0].start > now { // after a merge
 		c.wins[0], c.wins[1] = tally{}, c.wins[0]
 	}
-	if crosses(cl.WarnAt, t.used, cost) && !t.warned {
-		warn, t.warned = true, true
-	}
-	t.used += cost
-	switch {
-	case t.label == c.wins[0].label || t.start <= now:
-		c.wins[0] = t
-	default:
-		c.wins[1] = t
-	}
-	return t.label, warn
-}
-
-func (c *counter) refundCalendar(ch *charge) {
-	for i := range c.wins {
-		if w := &c.wins[i]; w.label == ch.label {
-			w.used = max(w.used-ch.cost, 0)
-			w.warned = w.warned && !ch.warned
-			return
+	w := &c.wins[1]
+	if t.label == c.wins[0].label || t.start <= now {
+		w = &c.wins[0]
+		if t.label < w.label { // one before it, to which something is restored
+			return nil
 		}
 	}
-}
-
-// mergeCalendar adds window to window by label, and keeps the two newest.
-func (c *counter) mergeCalendar(o *counter) {
-	for _, w := range o.wins {
-		if w.label != "" {
-			c.addTally(w)
-		}
-	}
+	*w = t
+	return w
 }
 
 func (c *counter) addTally(w tally) {
@@ -139,6 +217,10 @@ func (c *counter) addTally(w tally) {
 			m.used += w.used
 			m.start, m.end = min(m.start, w.start), max(m.end, w.end)
 			m.warned = m.warned || w.warned
+			if len(m.seen)+len(w.seen) > 0 {
+				m.seen = mergeSights(m.seen, w.seen)
+				m.used = countSeen(m.seen)
+			}
 			return
 		}
 	}

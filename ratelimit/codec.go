@@ -1,15 +1,20 @@
 package ratelimit
 
 // How records and bookings look on disk: a checksum (CRC-32C, 4 bytes), then
-// varints and length-prefixed strings. Version 1 of the file's format.
+// varints and length-prefixed strings. Version 2 of the file's format; codec_v1.go
+// reads the one before.
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 )
 
-const formatVersion = "1"
+const (
+	formatVersion = "2"
+	olderFormat   = "1" // read, and written as the present one when it changes
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -71,69 +76,92 @@ func unseal(b []byte) ([]byte, bool) {
 	return b[4:], true
 }
 
+// formatMark begins what a record or booking of the present format says: no
+// string and no list of version 1 is as long as it would be, read as a length.
+const formatMark = "\xff\xff\x7f"
+
+// The parts of a record that it may lack, one bit each.
+const (
+	hasHolds = 1 << iota
+	hasEvents
+	hasGifts
+	hasOwed
+	hasScopes
+	hasMark
+)
+
 func appendRecord(b []byte, r *record) []byte {
 	b = append(b, 0, 0, 0, 0)
+	b = append(b, formatMark...)
 	b = appendString(b, r.aliasOf)
-	b = appendBool(b, r.hold != nil)
-	if r.hold != nil {
-		b = appendInt(b, r.hold.Until)
-		b = appendString(b, r.hold.Why)
+	parts := 0
+	for i, has := range []bool{len(r.holds) > 0, r.replied != 0 || r.connected != 0, len(r.gifts) > 0, len(r.owed) > 0, len(r.scopes) > 0, r.mark != (mark{})} {
+		if has {
+			parts |= 1 << i
+		}
+	}
+	b = append(b, byte(parts))
+	if parts&hasHolds != 0 {
+		b = binary.AppendUvarint(b, uint64(len(r.holds)))
+		for i := range r.holds {
+			b = appendHold(b, &r.holds[i])
+		}
+	}
+	if parts&hasEvents != 0 {
+		b = appendInt(b, r.replied)
+		b = appendInt(b, r.connected)
+	}
+	if parts&hasGifts != 0 {
+		b = binary.AppendUvarint(b, uint64(len(r.gifts)))
+		for _, g := range r.gifts {
+			b = appendString(b, g.ID)
+			b = appendString(b, g.Limit)
+			b = appendInt(b, g.Units)
+			b = appendInt(b, g.End)
+		}
+	}
+	if parts&hasOwed != 0 {
+		b = binary.AppendUvarint(b, uint64(len(r.owed)))
+		for i := range r.owed {
+			b = appendString(b, r.owed[i].id)
+			b = appendInt(b, r.owed[i].slot)
+			b = appendInt(b, r.owed[i].until)
+			b = appendCharge(b, &r.owed[i].charge)
+		}
+	}
+	if parts&hasScopes != 0 {
+		b = appendStrings(b, r.scopes)
+	}
+	if parts&hasMark != 0 {
+		b = appendString(b, r.mark.id)
+		b = appendInt(b, r.mark.at)
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.counters)))
 	for i := range r.counters {
-		b = appendCounter(b, &r.counters[i])
+		c := &r.counters[i]
+		b = append(b, byte(c.measure))
+		b = appendString(b, c.limit)
+		b = appendString(b, c.unit)
+		b = appendInt(b, c.first)
+		b = kindOf(c.measure).encode(b, c)
 	}
 	return seal(b)
 }
 
-// spanBit in a pace's measure says that its span follows.
-const spanBit = 0x80
+func appendHold(b []byte, h *hold) []byte {
+	b = appendString(b, h.Name)
+	b = appendInt(b, h.Until)
+	b = appendString(b, h.Why)
+	b = appendInt(b, h.Ramp)
+	b = appendInt(b, h.lasted)
+	b = appendInt(b, h.within)
+	return appendStrings(b, h.ids)
+}
 
-func appendCounter(b []byte, c *counter) []byte {
-	m := byte(c.measure)
-	if c.measure == Pace && c.span > 0 {
-		m |= spanBit
-	}
-	b = append(b, m)
-	b = appendString(b, c.limit)
-	b = appendString(b, c.unit)
-	switch c.measure {
-	case Calendar:
-		for i := range c.wins {
-			w := &c.wins[i]
-			b = appendString(b, w.label)
-			if w.label != "" {
-				b = appendInt(b, w.start)
-				b = appendInt(b, w.end-w.start)
-				b = appendInt(b, w.used)
-				b = appendBool(b, w.warned)
-			}
-		}
-	case Rolling:
-		b = appendInt(b, c.span)
-		b = appendInt(b, c.warned)
-		b = binary.AppendUvarint(b, uint64(len(c.log)))
-		last := int64(0)
-		for _, e := range c.log {
-			b = appendInt(b, e.at-last)
-			b = appendInt(b, e.n)
-			last = e.at
-		}
-	case Lifetime:
-		b = appendInt(b, c.used)
-		b = appendInt(b, c.warned)
-	case Pace:
-		if c.span > 0 {
-			b = appendInt(b, c.span)
-		}
-		b = binary.AppendUvarint(b, uint64(len(c.slots)))
-		last := int64(0)
-		for _, s := range c.slots {
-			b = appendInt(b, s.at-last)
-			b = appendInt(b, s.n)
-			b = binary.AppendUvarint(b, uint64(s.frac))
-			last = s.at
-		}
+func appendStrings(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
+		b = appendString(b, s)
 	}
 	return b
 }
@@ -144,14 +172,11 @@ func decodeRecord(account, key string, b []byte) (*record, error) {
 		return nil, fmt.Errorf("read the counters of %q: wrong checksum: %w", account, ErrCorrupt)
 	}
 	d := decoder{b: body}
-	r := &record{account: account, key: key, aliasOf: d.string()}
-	if d.bool() {
-		r.hold = &Hold{Until: d.int(), Why: d.string()}
-	}
-	n := d.count()
-	r.counters = make([]counter, n)
-	for i := range r.counters {
-		d.counter(&r.counters[i])
+	r := &record{account: account, key: key}
+	if !d.marked() {
+		d.recordV1(r)
+	} else {
+		d.record(r)
 	}
 	if d.bad || len(d.b) > 0 {
 		return nil, fmt.Errorf("read the counters of %q: %w", account, ErrCorrupt)
@@ -159,92 +184,152 @@ func decodeRecord(account, key string, b []byte) (*record, error) {
 	return r, nil
 }
 
-func (d *decoder) counter(c *counter) {
-	m := d.byte()
-	spanned := m == byte(Pace)|spanBit
-	if c.measure = Measure(m); spanned {
-		c.measure = Pace
+// marked takes the mark of the present format off, if it is there.
+func (d *decoder) marked() bool {
+	rest, ok := bytes.CutPrefix(d.b, []byte(formatMark))
+	d.b = rest
+	return ok
+}
+
+func (d *decoder) record(r *record) {
+	r.aliasOf = d.string()
+	parts := int(d.byte())
+	if parts&hasHolds != 0 {
+		r.holds = make([]hold, d.count())
+		for i := range r.holds {
+			d.hold(&r.holds[i])
+		}
 	}
-	c.limit, c.unit = d.string(), d.string()
-	switch c.measure {
-	case Calendar:
-		for i := range c.wins {
-			w := &c.wins[i]
-			if w.label = d.string(); w.label != "" {
-				w.start = d.int()
-				w.end = w.start + d.int()
-				w.used = d.int()
-				w.warned = d.bool()
-			}
+	if parts&hasEvents != 0 {
+		r.replied, r.connected = d.int(), d.int()
+	}
+	if parts&hasGifts != 0 {
+		r.gifts = make([]Gift, d.count())
+		for i := range r.gifts {
+			r.gifts[i] = Gift{ID: d.string(), Limit: d.string(), Units: d.int(), End: d.int()}
 		}
-	case Rolling:
-		c.span, c.warned = d.int(), d.int()
-		c.log = make([]entry, d.count())
-		last := int64(0)
-		for i := range c.log {
-			last += d.int()
-			c.log[i] = entry{last, d.int()}
-			c.total += c.log[i].n
+	}
+	if parts&hasOwed != 0 {
+		r.owed = make([]debt, d.count())
+		for i := range r.owed {
+			r.owed[i] = debt{id: d.string(), slot: d.int(), until: d.int(), charge: d.charge()}
 		}
-	case Lifetime:
-		c.used, c.warned = d.int(), d.int()
-	case Pace:
-		if spanned {
-			c.span = max(d.int(), 0)
+	}
+	if parts&hasScopes != 0 {
+		r.scopes = d.strings()
+	}
+	if parts&hasMark != 0 {
+		r.mark = mark{id: d.string(), at: d.int()}
+	}
+	r.counters = make([]counter, d.count())
+	for i := range r.counters {
+		c := &r.counters[i]
+		c.measure, c.limit, c.unit, c.first = Measure(d.byte()), d.string(), d.string(), d.int()
+		k := kindOf(c.measure)
+		if k == nil {
+			d.b, d.bad = nil, true
+			return
 		}
-		c.slots = make([]slot, d.count())
-		last := int64(0)
-		for i := range c.slots {
-			last += d.int()
-			c.slots[i] = slot{at: last, n: d.int(), frac: uint16(d.uint())}
-		}
-	default:
-		d.bad = true
+		k.decode(d, c)
 	}
 }
 
-// warnedBit in a charge's measure says that it warned.
-const warnedBit = 0x80
+func (d *decoder) hold(h *hold) {
+	h.Name, h.Until, h.Why, h.Ramp = d.string(), d.int(), d.string(), d.int()
+	h.lasted, h.within, h.ids = d.int(), d.int(), d.strings()
+}
+
+// The parts of a charge that it may lack.
+const (
+	chargeWarned = 1 << iota
+	chargeFirst
+	chargeScope
+	chargeRecipient
+	chargeWhere
+	chargeSplit
+)
+
+func appendCharge(b []byte, c *charge) []byte {
+	parts := 0
+	for i, has := range []bool{c.warned, c.first, c.scope != "", c.recipient != "", c.where != "", len(c.split) > 0} {
+		if has {
+			parts |= 1 << i
+		}
+	}
+	b = append(b, byte(c.measure), byte(parts))
+	b = appendString(b, c.key)
+	b = appendString(b, c.limit)
+	b = appendString(b, c.unit)
+	b = appendInt(b, int64(c.item))
+	b = appendInt(b, c.cost)
+	b = appendString(b, c.label)
+	b = appendInt(b, c.at)
+	for i, s := range []string{c.scope, c.recipient, c.where} {
+		if parts&(chargeScope<<i) != 0 {
+			b = appendString(b, s)
+		}
+	}
+	if parts&chargeSplit != 0 {
+		b = binary.AppendUvarint(b, uint64(len(c.split)))
+		for _, s := range c.split {
+			b = appendString(b, s.label)
+			b = appendInt(b, s.n)
+		}
+	}
+	return b
+}
+
+func (d *decoder) charge() charge {
+	c := charge{measure: Measure(d.byte())}
+	parts := d.byte()
+	c.warned, c.first = parts&chargeWarned != 0, parts&chargeFirst != 0
+	c.key, c.limit, c.unit = d.string(), d.string(), d.string()
+	c.item, c.cost, c.label, c.at = int(d.int()), d.int(), d.string(), d.int()
+	for i, s := range []*string{&c.scope, &c.recipient, &c.where} {
+		if parts&(chargeScope<<i) != 0 {
+			*s = d.string()
+		}
+	}
+	if parts&chargeSplit != 0 {
+		c.split = make([]share, d.count())
+		for i := range c.split {
+			c.split[i] = share{d.string(), d.int()}
+		}
+	}
+	return c
+}
 
 // appendBooking writes down what gives a booking back.
-func appendBooking(b []byte, charges []charge) []byte {
+func appendBooking(b []byte, same string, charges []charge) []byte {
 	b = append(b, 0, 0, 0, 0)
+	b = append(b, formatMark...)
+	b = appendString(b, same)
 	b = binary.AppendUvarint(b, uint64(len(charges)))
 	for i := range charges {
-		c := &charges[i]
-		m := byte(c.measure)
-		if c.warned {
-			m |= warnedBit
-		}
-		b = append(b, m)
-		b = appendString(b, c.key)
-		b = appendString(b, c.limit)
-		b = appendString(b, c.unit)
-		b = appendInt(b, c.cost)
-		b = appendString(b, c.label)
-		b = appendInt(b, c.at)
+		b = appendCharge(b, &charges[i])
 	}
 	return seal(b)
 }
 
-func decodeBooking(id string, b []byte) ([]charge, error) {
+func decodeBooking(id string, b []byte) (same string, charges []charge, err error) {
 	body, ok := unseal(b)
 	if !ok {
-		return nil, fmt.Errorf("read the booking %q: wrong checksum: %w", id, ErrCorrupt)
+		return "", nil, fmt.Errorf("read the booking %q: wrong checksum: %w", id, ErrCorrupt)
 	}
 	d := decoder{b: body}
-	charges := make([]charge, d.count())
-	for i := range charges {
-		m := d.byte()
-		charges[i] = charge{
-			measure: Measure(m &^ warnedBit), warned: m&warnedBit != 0, key: d.string(), limit: d.string(), unit: d.string(),
-			cost: d.int(), label: d.string(), at: d.int(),
+	if !d.marked() {
+		charges = d.bookingV1()
+	} else {
+		same = d.string()
+		charges = make([]charge, d.count())
+		for i := range charges {
+			charges[i] = d.charge()
 		}
 	}
 	if d.bad || len(d.b) > 0 {
-		return nil, fmt.Errorf("read the booking %q: %w", id, ErrCorrupt)
+		return "", nil, fmt.Errorf("read the booking %q: %w", id, ErrCorrupt)
 	}
-	return charges, nil
+	return same, charges, nil
 }
 
 // A decoder reads from the front of b; once bad, it reads zeros.
@@ -305,4 +390,11 @@ func (d *decoder) byte() byte {
 func (d *decoder) bool() bool { return d.byte() == 1 }
 
 // isAlias reports whether a record is an alias's, without decoding it.
-func isAlias(b []byte) bool { return len(b) > 4 && b[4] != 0 }
+func isAlias(b []byte) bool {
+	if len(b) < 4 {
+		return false
+	}
+	d := decoder{b: b[4:]}
+	d.marked()
+	return d.uint() > 0
+}

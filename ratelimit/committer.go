@@ -24,6 +24,7 @@ const (
 	doResolve
 	doPause
 	doAccounts
+	doCall
 	doClose
 )
 
@@ -36,6 +37,7 @@ type op struct {
 	names   []string
 	aliases []string
 	hold    *Hold
+	f       func() error // for doCall: one of the rarer
 
 	decision Decision
 	name     string
@@ -212,6 +214,8 @@ func (e *Embedded) run(o *op) {
 		o.name, o.err = e.resolve(o.names)
 	case doPause:
 		o.err = g.pause(o.id, o.hold)
+	case doCall:
+		o.err = o.f()
 	case doAccounts:
 		o.names, o.aliases = e.shelf.recent()
 	}

@@ -17,16 +17,12 @@ const (
 const manyClaims = 32
 
 type counterName struct {
-	limit, key, unit string
-	measure          Measure
+	scope, limit, key, unit string
+	measure                 Measure
 }
 
 func nameOf(cl *Claim) counterName {
-	n := counterName{limit: cl.Limit, key: cl.Key, measure: cl.Measure}
-	if cl.Measure == Calendar {
-		n.unit = cl.Unit
-	}
-	return n
+	return counterName{scope: cl.Scope, limit: cl.Limit, key: cl.Key, measure: cl.measure(), unit: cl.unit()}
 }
 
 // gather appends the demands of the claims to ds, in the order of the claims,
@@ -58,14 +54,40 @@ next:
 			}
 		}
 		owner = append(owner, int32(len(ds)))
-		ds = append(ds, demand{claim: cl, cost: cl.Cost, wait: cl.Wait})
+		ds = append(ds, demand{claim: cl, kind: kindOf(cl.measure()), first: i, cost: cl.Cost, wait: cl.Wait})
 	}
 	return ds, owner
 }
 
 func sameCounter(a, b *Claim) bool {
-	return a.Measure == b.Measure && a.Limit == b.Limit && a.Key == b.Key &&
-		(a.Measure != Calendar || a.Unit == b.Unit)
+	return a.Measure == b.Measure && a.Limit == b.Limit && a.Key == b.Key && a.Distinct == b.Distinct &&
+		a.Scope == b.Scope && (a.Measure != Calendar || a.Unit == b.Unit)
+}
+
+// allot gives every demand its claims, in slab, whose length is theirs.
+func allot(ds []demand, owner []int32, claims []Claim, slab []*Claim) {
+	for i := range ds {
+		ds[i].claims = nil
+	}
+	if len(ds) == len(claims) {
+		for i := range claims {
+			slab[i] = &claims[i]
+			ds[i].claims = slab[i : i+1 : i+1]
+		}
+		return
+	}
+	counts := make([]int, len(ds))
+	for _, j := range owner {
+		counts[j]++
+	}
+	from := 0
+	for j := range ds {
+		ds[j].claims = slab[from : from : from+counts[j]]
+		from += counts[j]
+	}
+	for i, j := range owner {
+		ds[j].claims = append(ds[j].claims, &claims[i])
+	}
 }
 
 func (m *demand) add(cl *Claim) {
@@ -117,6 +139,9 @@ func (cl *Claim) wrong() string {
 	case cl.Span < 0 || cl.Span > maxSpan:
 		return "its span is out of range"
 	}
+	if kindOf(cl.measure()) == nil {
+		return "its measure is unknown"
+	}
 	switch cl.Measure {
 	case Calendar:
 		w := &cl.Windows
@@ -126,13 +151,38 @@ func (cl *Claim) wrong() string {
 				return "its windows do not follow each other"
 			}
 		}
-	case Rolling:
+	case Rolling, Settling, Ratio:
 		if cl.Span == 0 {
 			return "its span is 0"
 		}
-	case Lifetime, Pace:
-	default:
-		return "its measure is unknown"
+	case Hours:
+		for i := 1; i < len(cl.Open); i++ {
+			if cl.Open[i].Start < cl.Open[i-1].End {
+				return "its open times are not in order"
+			}
+		}
+	}
+	return cl.wrongParts()
+}
+
+// wrongParts is wrong for what several measures have in common.
+func (cl *Claim) wrongParts() string {
+	switch {
+	case len(cl.Scope) > maxName || len(cl.Recipient) > maxName:
+		return "its scope or recipient is too long"
+	case cl.Allow > maxCost:
+		return "its allowance is out of range"
+	case cl.Ramp.From < 0 || cl.Ramp.Over < 0 || cl.Ramp.Over > maxSpan:
+		return "its ramp is out of range"
+	case min(cl.Returned, cl.Gap, cl.Sample, cl.Rate) < 0 || max(cl.Returned, cl.Gap) > maxSpan:
+		return "a time or share is out of range"
+	case len(cl.Pots) > 0 && cl.Distinct:
+		return "it counts recipients, for which there are no pots"
+	}
+	for i := range cl.Pots {
+		if p := &cl.Pots[i]; p.Label == "" || len(p.Label) > maxName || p.Units < 0 || p.Units > maxCost || p.Start < 0 || p.End < 0 {
+			return "one of its pots is not valid"
+		}
 	}
 	return ""
 }

@@ -158,7 +158,7 @@ func (d *disk) recover() error {
 		return err
 	}
 	switch v := meta.Get(keyVersion); {
-	case v == nil:
+	case v == nil, string(v) == olderFormat:
 		if err := meta.Put(keyVersion, []byte(formatVersion)); err != nil {
 			return err
 		}

@@ -97,8 +97,8 @@ func (e *Embedded) giveBackBookings() error {
 		if !ok {
 			return fmt.Errorf("read a booking: %w", ErrCorrupt)
 		}
-		charges, err := decodeBooking(id, v)
-		left = append(left, &reservation{id: id, home: account, charges: charges})
+		same, charges, err := decodeBooking(id, v)
+		left = append(left, &reservation{id: id, home: account, same: same, charges: charges})
 		return err
 	})
 	if err != nil || len(left) == 0 {
@@ -183,6 +183,37 @@ func (e *Embedded) Pause(ctx context.Context, account string, h *Hold) error {
 	o := ops.Get().(*op)
 	defer forget(o)
 	o.verb, o.id, o.hold = doPause, account, h
+	return e.do(ctx, o)
+}
+
+// Cool implements Store.
+func (e *Embedded) Cool(ctx context.Context, c Cooling) (Hold, error) {
+	var h Hold
+	err := e.call(ctx, func() (err error) {
+		h, err = e.engine.cool(&c)
+		return err
+	})
+	if err != nil {
+		return Hold{}, err
+	}
+	return h, nil
+}
+
+// Observe implements Store.
+func (e *Embedded) Observe(ctx context.Context, ev Event) error {
+	return e.call(ctx, func() error { return e.engine.observe(&ev) })
+}
+
+// Give implements Store.
+func (e *Embedded) Give(ctx context.Context, account string, gift Gift) error {
+	return e.call(ctx, func() error { return e.engine.give(account, &gift) })
+}
+
+// call carries out one of the rarer calls.
+func (e *Embedded) call(ctx context.Context, f func() error) error {
+	o := ops.Get().(*op)
+	defer forget(o)
+	o.verb, o.f = doCall, f
 	return e.do(ctx, o)
 }
 

@@ -5,7 +5,6 @@ package ratelimit
 // different shelves, so the same code decides in both.
 
 import (
-	"fmt"
 	"log/slog"
 	"slices"
 )
@@ -33,12 +32,17 @@ type engine struct {
 	queues map[string]*queue // by account; only those with bookings
 	order  uint64            // of the last booking
 
-	adopted  bool // an identity came to stand for another account
+	leases map[leaseName][]lease
+
+	adopted  bool  // an identity came to stand for another account
+	failed   error // of a record that a kind asked for
 	undoable bool
 	undos    []undo
 
 	demands []demand // scratch
 	owner   []int32  // scratch
+	slab    []*Claim // scratch
+	scopes  []string // a trial's: those whose guests it knows
 }
 
 func newEngine(o Options, s shelf) *engine {
@@ -48,6 +52,7 @@ func newEngine(o Options, s shelf) *engine {
 		log:    o.Log,
 		live:   map[string]*reservation{},
 		queues: map[string]*queue{},
+		leases: map[leaseName][]lease{},
 	}
 }
 
@@ -77,8 +82,13 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
+	again, twin, err := g.numbered(account, r, now)
+	if twin.Verdict == Twin || err != nil {
+		return twin, err
+	}
 	if r.Dry {
-		d, _, err := g.attempt(account, wide, r, 0, now)
+		d, _, err := g.attempt(account, wide, r, 0, 0, now)
+		d.Again = again
 		return d, err
 	}
 	others, news, err := g.strangers(account, r.Aliases)
@@ -87,7 +97,7 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 	}
 	if news {
 		d, err := g.together(account, wide, others, r, place, now)
-		if err != nil || d.Verdict > Booked {
+		if d.Again = again; err != nil || d.Verdict > Booked {
 			return d, err
 		}
 		if wide, err = g.adopt(account, wide, r.Aliases, now); err != nil {
@@ -98,8 +108,10 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if d.Verdict <= Booked {
-		g.open(r, &d, charges, place, now)
+	if d.Again = again; d.Verdict <= Booked {
+		if err := g.open(r, &d, charges, place, now); err != nil {
+			return Decision{}, err
+		}
 	}
 	if len(behind) > 0 {
 		err = g.rebook(account, wide, behind, now)
@@ -111,11 +123,15 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 // booked. A place in the queue makes those behind it step back: they are
 // withdrawn, and the caller's to book again.
 func (g *engine) admit(account string, wide *record, r *Request, place uint64, now int64) (d Decision, charges []charge, behind []*reservation, err error) {
-	if q := g.queues[account]; q != nil {
+	if q := g.queues[account]; q != nil && len(q.list) > 0 {
 		if err := g.expire(account, now); err != nil {
 			return d, nil, nil, err
 		}
-		if h := activeHold(wide, now); h != nil && h.Until > 0 && len(q.list) > 0 && q.list[0].slot < h.Until {
+		h, err := g.halted(account, wide, &Request{Services: r.Services}, now)
+		if err != nil {
+			return d, nil, nil, err
+		}
+		if h.until > 0 && h.until < forever && len(q.list) > 0 && q.list[0].slot < h.until {
 			if err := g.requeue(account, wide, now); err != nil {
 				return d, nil, nil, err
 			}
@@ -126,18 +142,19 @@ func (g *engine) admit(account string, wide *record, r *Request, place uint64, n
 			return d, nil, nil, err
 		}
 	}
-	d, charges, err = g.attempt(account, wide, r, 0, now)
+	d, charges, err = g.attempt(account, wide, r, 0, place, now)
 	return d, charges, behind, err
 }
 
 // open makes a reservation of what was admitted.
-func (g *engine) open(r *Request, d *Decision, charges []charge, place uint64, now int64) {
+func (g *engine) open(r *Request, d *Decision, charges []charge, place uint64, now int64) error {
 	account := d.Account
 	g.remember(r.ID)
-	res := &reservation{id: r.ID, account: account, home: account, state: gone, slot: d.At, decision: *d, charges: charges}
+	res := &reservation{id: r.ID, account: account, home: account, state: gone, slot: d.At, decision: *d, charges: charges, same: r.Same, leased: now}
 	g.live[r.ID] = res
 	if d.Verdict == Booked {
 		res.state, res.claims, res.arrived = booked, slices.Clone(r.Claims), r.Arrived
+		res.services, res.recipients = slices.Clone(r.Services), slices.Clone(r.Recipients)
 		if res.arrived == 0 {
 			res.arrived = now
 		}
@@ -148,85 +165,10 @@ func (g *engine) open(r *Request, d *Decision, charges []charge, place uint64, n
 		g.enqueue(res)
 		g.shelf.book(res)
 	}
-}
-
-// attempt decides a request, for a slot not before from, and charges it if it
-// may go or is booked.
-func (g *engine) attempt(account string, wide *record, r *Request, from, now int64) (Decision, []charge, error) {
-	g.demands, g.owner = gather(g.demands[:0], g.owner[:0], r.Claims)
-	ds := g.demands
-	for i := range ds {
-		m := &ds[i]
-		m.record = wide
-		if m.claim.Key != "" {
-			var err error
-			if m.record, err = g.shelf.load(account, m.claim.Key); err != nil {
-				return Decision{}, nil, err
-			}
-		}
-		m.ctr = m.record.find(m.claim.Limit, m.claim.Measure, nameOf(m.claim).unit)
+	if r.Same == "" {
+		return nil
 	}
-	s := situation{now: now, arrived: now, from: from, hold: activeHold(wide, now), queue: g.queues[account], demands: ds}
-	if r.Arrived > 0 && r.Arrived < now {
-		s.arrived = r.Arrived
-	}
-	d := decide(&s)
-	d.Account = account
-	at := now
-	var charges []charge
-	if d.Verdict <= Booked {
-		at = d.At
-		if !r.Dry {
-			charges = g.charge(account, wide, r, at, now)
-		}
-	}
-	d.Uses = make([]Use, len(ds))
-	for i := range ds {
-		d.Uses[i] = ds[i].use(at, now)
-	}
-	return d, charges, nil
-}
-
-// charge takes every claim's cost at a slot.
-func (g *engine) charge(account string, wide *record, r *Request, at, now int64) []charge {
-	ds := g.demands
-	if wide == nil {
-		wide = g.shelf.create(account, "")
-		g.shelf.touch(wide)
-	}
-	for i := range ds {
-		m := &ds[i]
-		if m.cost == 0 {
-			continue
-		}
-		if m.claim.Key == "" {
-			m.record = wide
-		} else if m.record == nil {
-			// A demand before this one may have created it.
-			if m.record, _ = g.shelf.load(account, m.claim.Key); m.record == nil {
-				m.record = g.shelf.create(account, m.claim.Key)
-			}
-		}
-		if m.ctr == nil {
-			m.record.ensure(m.claim.Limit, m.claim.Measure, nameOf(m.claim).unit)
-		}
-		g.shelf.touch(m.record)
-	}
-	charges := make([]charge, 0, len(r.Claims))
-	for i := range ds {
-		m := &ds[i]
-		m.ctr = m.record.find(m.claim.Limit, m.claim.Measure, nameOf(m.claim).unit)
-	}
-	for i := range r.Claims {
-		cl := &r.Claims[i]
-		if cl.Cost == 0 {
-			continue
-		}
-		if ch, ok := ds[g.owner[i]].take(cl, at, now, r.ID); ok {
-			charges = append(charges, ch)
-		}
-	}
-	return charges
+	return g.setMark(account, markKey(r.Same), r.ID, now)
 }
 
 func (g *engine) fire(id string) (Decision, error) {
@@ -235,18 +177,26 @@ func (g *engine) fire(id string) (Decision, error) {
 	if !ok {
 		return Decision{Verdict: Gone, Now: now, At: now, Fits: -1}, nil
 	}
-	if res.state == booked && res.slot <= now {
+	switch {
+	case res.state == gone:
+		g.prolong(res, now)
+	case res.state == booked && res.slot <= now:
 		_, wide, err := g.canon(res.account)
 		if err != nil {
 			return Decision{}, err
 		}
-		if activeHold(wide, now) != nil {
+		h, err := g.halted(res.account, wide, &Request{Services: res.services, Recipients: res.recipients}, now)
+		if err != nil {
+			return Decision{}, err
+		}
+		if h.until > 0 {
 			if err := g.requeue(res.account, wide, now); err != nil {
 				return Decision{}, err
 			}
 		} else {
 			g.remember(id)
 			g.release(res)
+			g.leaseShadows(res, now)
 			res.state, res.claims = gone, nil
 			res.decision.Verdict, res.decision.Limit, res.decision.Key, res.decision.Why = Go, "", "", ""
 		}
@@ -254,18 +204,49 @@ func (g *engine) fire(id string) (Decision, error) {
 	d := res.decision
 	d.Now = now
 	if res.state == moot {
+		if d.Verdict == Gone {
+			d.At = now
+		}
 		g.remember(id)
 		delete(g.live, id)
 	}
 	return d, nil
 }
 
+// numbered looks at the message's own number. One that the service will drop
+// becomes free.
+func (g *engine) numbered(account string, r *Request, now int64) (again bool, d Decision, err error) {
+	if r.Same == "" {
+		return false, d, nil
+	}
+	if err := g.expire(account, now); err != nil {
+		return false, d, err
+	}
+	open, through, err := g.twin(account, r, now)
+	if err != nil {
+		return false, d, err
+	}
+	if open != nil {
+		d = Decision{Verdict: Twin, Now: now, Fits: -1, Account: account}
+		if open.state == booked {
+			d.At = open.slot
+		}
+		return false, d, nil
+	}
+	if through && r.Dedupes {
+		r.unpriced()
+		r.Same = ""
+	}
+	return through, d, nil
+}
+
 func (g *engine) keep(id string) {
 	if res, ok := g.live[id]; ok {
-		if res.state != gone { // else there is nothing to write that could fail
+		if res.state != gone || len(g.leases) > 0 { // else there is nothing to write that could fail
 			g.remember(id)
 		}
 		g.release(res)
+		g.endLeases(res)
 		delete(g.live, id)
 	}
 }
@@ -278,6 +259,9 @@ func (g *engine) cancel(id string) error {
 	g.remember(id)
 	g.release(res)
 	delete(g.live, id)
+	if err := g.unmark(res); err != nil {
+		return err
+	}
 	return g.giveBack(res, nil)
 }
 
@@ -295,7 +279,7 @@ func (g *engine) cancelItems(id string, items []int) error {
 	}
 	if len(res.charges) == 0 {
 		delete(g.live, id)
-		return nil
+		return g.unmark(res)
 	}
 	if wasBooked {
 		res.claims = slices.DeleteFunc(slices.Clone(res.claims), func(cl Claim) bool { return cancelled(cl.Item) })
@@ -303,35 +287,4 @@ func (g *engine) cancelItems(id string, items []int) error {
 		g.shelf.book(res)
 	}
 	return nil
-}
-
-func (g *engine) pause(account string, h *Hold) error {
-	if account == "" {
-		return fmt.Errorf("pause: %w: it has no account", ErrInvalid)
-	}
-	account, wide, err := g.canon(account)
-	if err != nil {
-		return err
-	}
-	if wide == nil {
-		if h == nil {
-			return nil
-		}
-		wide = g.shelf.create(account, "")
-	}
-	wide.hold = nil
-	if h != nil {
-		c := *h
-		wide.hold = &c
-	}
-	g.shelf.touch(wide)
-	return nil
-}
-
-// activeHold returns the account's hold unless it has ended.
-func activeHold(wide *record, now int64) *Hold {
-	if wide == nil || wide.hold == nil || wide.hold.Until != 0 && wide.hold.Until <= now {
-		return nil
-	}
-	return wide.hold
 }

@@ -19,27 +19,12 @@ type situation struct {
 	// from is the slot of a booking that is decided again: whoever waits for
 	// it comes no earlier. 0 for a request.
 	from int64
-	// hold is the account's, nil when none is active.
-	hold *Hold
-	// queue has the account's bookings; nil when there are none.
-	queue   *queue
+	// place is that of a message that has one in the queue already; 0 is the
+	// end.
+	place uint64
+	// halt is what keeps the account, its services and its recipients.
+	halt    halt
 	demands []demand
-}
-
-// A demand is what all the claims of a request on one counter ask of it, and
-// what the evaluator found.
-type demand struct {
-	claim  *Claim // the first of them
-	record *record
-	ctr    *counter // nil when nothing was counted
-	cost   int64
-	wait   int64 // the shortest of theirs
-
-	// at is the time at which this demand has room by itself, as far as it
-	// was asked for; 0 when it always had.
-	at    int64
-	short bool
-	warn  bool
 }
 
 // decide finds the earliest time at which every demand has room, and answers
@@ -54,10 +39,10 @@ func decide(s *situation) Decision {
 			patience = max(patience, m.wait)
 		}
 	}
-	var heldUntil int64
-	if s.hold != nil {
-		d.Why = s.hold.Why
-		if heldUntil = s.hold.Until; heldUntil == 0 {
+	heldUntil := s.halt.until
+	if heldUntil > 0 {
+		d.Key, d.Why = s.halt.key, s.halt.why
+		if heldUntil == forever {
 			d.Verdict, d.Limit = Refused, PausedLimit
 			s.lookAtShadows(slot)
 			return d
@@ -71,13 +56,13 @@ func decide(s *situation) Decision {
 	}
 	if stuck != nil {
 		d.Verdict, d.Limit, d.Key, d.Why = Refused, stuck.claim.Limit, stuck.claim.Key, ""
-		d.Fits = stuck.fits()
+		d.Fits = stuck.kind.fits(stuck, s.now)
 		s.lookAtShadows(s.now)
 		return d
 	}
 	d.At = slot
 	if slot == s.now {
-		d.Verdict = Go
+		d.Verdict, d.Key, d.Why = Go, "", ""
 		s.lookAtShadows(slot)
 		return d
 	}
@@ -89,11 +74,11 @@ func decide(s *situation) Decision {
 	if heldUntil-s.arrived > patience {
 		lateAt = heldUntil
 	}
-	keyed, keeps := false, true
+	keyed, keeps := s.halt.keyed, true
 	for i := range s.demands {
 		m := &s.demands[i]
-		if m.claim.Measure == Calendar && m.cost > 0 && !m.claim.Shadow {
-			keeps = keeps && m.ctr.calendarKeeps(m.claim, slot, s.now)
+		if m.cost > 0 && !m.claim.Shadow {
+			keeps = keeps && m.kind.keeps(m, slot)
 		}
 		if !m.short {
 			continue
@@ -129,8 +114,8 @@ func decide(s *situation) Decision {
 }
 
 // settle moves a slot on until all demands have room, and returns it, or the
-// demand that never will. It ends because every measure but Calendar keeps
-// the room it once has, and a Calendar's windows come to an end.
+// demand that never will. It ends because what takes away room that there once
+// was comes to an end: a Calendar's windows, pots, open times.
 func (s *situation) settle(slot int64) (int64, *demand) {
 	for {
 		next := slot
@@ -139,13 +124,13 @@ func (s *situation) settle(slot int64) (int64, *demand) {
 			if m.claim.Shadow || m.cost == 0 {
 				continue
 			}
-			t := m.earliest(slot)
+			t := m.kind.earliest(m, slot)
 			if t == never {
 				m.short = true
 				return 0, m
 			}
 			if m.claim.Key == "" {
-				t = max(t, s.queue.tail(m.claim))
+				t = max(t, m.queue.tail(m, s.place))
 			}
 			if t > slot {
 				m.short, m.at = true, t
@@ -163,94 +148,37 @@ func (s *situation) settle(slot int64) (int64, *demand) {
 func (s *situation) lookAtShadows(slot int64) {
 	for i := range s.demands {
 		if m := &s.demands[i]; m.claim.Shadow && m.cost > 0 {
-			m.short = m.earliest(slot) != slot
+			m.short = m.kind.earliest(m, slot) != slot
 		}
 	}
 }
 
-// earliest returns the first time, not before slot, at which the demand has
-// room by itself, as far as slot's own window tells; or never.
-func (m *demand) earliest(slot int64) int64 {
-	cl := m.claim
-	switch cl.Measure {
-	case Calendar:
-		return m.ctr.calendarEarliest(cl, m.cost, slot)
-	case Rolling:
-		return m.ctr.rollingEarliest(cl, m.cost, slot)
-	case Lifetime:
-		if m.lifetimeUsed()+m.cost > cl.Allow {
-			return never
-		}
-		return slot
-	default:
-		return max(slot, m.ctr.paceNext(cl))
-	}
-}
-
-func (m *demand) lifetimeUsed() int64 {
-	if m.ctr == nil {
-		return 0
-	}
-	return m.ctr.used
-}
-
-// fits returns how many units of a demand that never has room would.
-func (m *demand) fits() int64 {
-	left := m.claim.Allow
-	if m.claim.Measure == Lifetime {
-		left -= m.lifetimeUsed()
-	}
-	return max(left, 0)
-}
-
-// use describes the demand's counter at a time.
-func (m *demand) use(at, now int64) Use {
+// describe is the state of the demand's counter at a time.
+func (m *demand) describe(at int64) Use {
 	cl := m.claim
 	u := Use{Limit: cl.Limit, Key: cl.Key, Allow: cl.Allow, Short: m.short, Warn: m.warn, Shadow: cl.Shadow}
-	switch cl.Measure {
-	case Calendar:
-		if t, known := m.ctr.calendarAt(&cl.Windows, at); known {
-			u.Used, u.Resets = t.used, t.end
-		}
-	case Rolling:
-		u.Used, u.Resets = m.ctr.rollingUsed(cl.Span, at), m.ctr.rollingOldest(cl.Span, at)
-	case Lifetime:
-		u.Used = m.lifetimeUsed()
-	case Pace:
-		if next := m.ctr.paceNext(cl); next > now {
-			u.Resets = next
-		}
-	}
+	m.kind.use(m, at, &u)
 	return u
 }
 
 // take charges a claim at a slot and returns what undoes it. The counter is
-// the demand's; a Calendar that cannot keep the slot's window (only a shadow
-// comes that far) charges nothing.
-func (m *demand) take(cl *Claim, at, now int64, id string) (charge, bool) {
-	c := m.ctr
+// the demand's; one that cannot keep the slot (only a shadow comes that far)
+// charges nothing.
+func (m *demand) take(cl *Claim, at int64) (charge, bool) {
 	ch := charge{
-		key: cl.Key, limit: cl.Limit, unit: c.unit, measure: cl.Measure,
+		scope: cl.Scope, key: cl.Key, limit: cl.Limit, unit: cl.unit(), measure: cl.measure(),
 		item: cl.Item, cost: cl.Cost, at: at, bound: m.short && !cl.Shadow,
 	}
-	warn := false
-	switch cl.Measure {
-	case Calendar:
-		if !c.calendarKeeps(cl, at, now) {
-			return ch, false
-		}
-		ch.label, warn = c.chargeCalendar(cl, cl.Cost, at, now)
-	case Rolling:
-		ch.at, warn = c.chargeRolling(cl, cl.Cost, at, now)
-	case Lifetime:
-		if crosses(cl.WarnAt, c.used, cl.Cost) && c.warned == 0 {
-			warn, c.warned = true, 1
-		}
-		c.used += cl.Cost
-	case Pace:
-		c.chargePace(cl, cl.Cost, at, now, fraction(id))
+	if cl.Distinct || cl.Returned > 0 || cl.Measure >= Unanswered && cl.Measure <= Ratio {
+		ch.recipient = cl.Recipient
 	}
-	ch.warned, m.warn = warn, m.warn || warn
+	if !m.kind.keeps(m, at) || !m.kind.charge(m, cl, at, &ch) {
+		return ch, false
+	}
+	if m.ctr != nil && (m.ctr.first == 0 || at < m.ctr.first) {
+		ch.first, m.ctr.first = m.ctr.first == 0, at
+	}
+	m.warn = m.warn || ch.warned
 	return ch, true
 }
 

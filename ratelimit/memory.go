@@ -107,6 +107,33 @@ func (m *Memory) Pause(ctx context.Context, account string, h *Hold) error {
 	return m.engine.pause(account, h)
 }
 
+// Cool implements Store.
+func (m *Memory) Cool(ctx context.Context, c Cooling) (Hold, error) {
+	if err := m.enter(ctx); err != nil {
+		return Hold{}, err
+	}
+	defer m.mu.Unlock()
+	return m.engine.cool(&c)
+}
+
+// Observe implements Store.
+func (m *Memory) Observe(ctx context.Context, ev Event) error {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	return m.engine.observe(&ev)
+}
+
+// Give implements Store.
+func (m *Memory) Give(ctx context.Context, account string, gift Gift) error {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	return m.engine.give(account, &gift)
+}
+
 // Accounts implements Store.
 func (m *Memory) Accounts(ctx context.Context) ([]string, error) {
 	if err := m.enter(ctx); err != nil {

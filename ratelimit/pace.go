@@ -25,6 +25,70 @@ type slot struct {
 	frac  uint16
 }
 
+type paceKind struct{ plain }
+
+func (paceKind) earliest(m *demand, at int64) int64 { return max(at, m.ctr.paceNext(m.claim)) }
+
+func (paceKind) use(m *demand, _ int64, u *Use) {
+	if next := m.ctr.paceNext(m.claim); next > m.now {
+		u.Resets = next
+	}
+}
+
+func (paceKind) charge(m *demand, cl *Claim, at int64, _ *charge) bool {
+	c := m.ctr
+	c.prunePace(cl, m.now)
+	c.span = cl.Span + cl.Jitter // for the sweep
+	c.addSlot(slot{at: at, n: cl.Cost, frac: fraction(m.id)})
+	return true
+}
+
+func (paceKind) refund(c *counter, ch *charge, _ func(string) *record) {
+	i, ok := slices.BinarySearchFunc(c.slots, ch.at, func(s slot, at int64) int {
+		return cmp.Compare(s.at, at)
+	})
+	if !ok {
+		return
+	}
+	if c.slots[i].n -= ch.cost; c.slots[i].n <= 0 {
+		c.slots = slices.Delete(c.slots, i, i+1)
+	}
+}
+
+func (paceKind) merge(c, o *counter) {
+	for _, s := range o.slots {
+		c.addSlot(s)
+	}
+	c.span = max(c.span, o.span)
+}
+
+func (paceKind) over(c *counter, at int64) bool {
+	if len(c.slots) == 0 {
+		return true
+	}
+	_, end := c.lastEnd(&Claim{Span: c.span})
+	return c.span > 0 && end <= at // without a span: from a file that did not note it
+}
+
+func (paceKind) bringBack(c *counter, high, now int64) {
+	slots := c.slots
+	c.slots = nil
+	for _, s := range slots {
+		s.at = broughtBack(s.at, high, now)
+		c.addSlot(s)
+	}
+}
+
+func (paceKind) encode(b []byte, c *counter) []byte {
+	b = appendInt(b, c.span)
+	return appendSlots(b, c.slots)
+}
+
+func (paceKind) decode(d *decoder, c *counter) {
+	c.span = max(d.int(), 0)
+	c.slots = d.slots()
+}
+
 // ends returns when the next message may follow.
 func (s *slot) ends(cl *Claim) int64 {
 	space := cl.Span + cl.Jitter*int64(s.frac)>>16
@@ -53,12 +117,6 @@ func (c *counter) lastEnd(cl *Claim) (i int, end int64) {
 		}
 	}
 	return i, end
-}
-
-func (c *counter) chargePace(cl *Claim, cost, at, now int64, frac uint16) {
-	c.prunePace(cl, now)
-	c.span = cl.Span + cl.Jitter // for the sweep
-	c.addSlot(slot{at: at, n: cost, frac: frac})
 }
 
 func (c *counter) addSlot(s slot) {
@@ -93,25 +151,6 @@ func (c *counter) prunePace(cl *Claim, now int64) {
 		}
 	}
 	c.slots = kept
-}
-
-func (c *counter) refundPace(ch *charge) {
-	i, ok := slices.BinarySearchFunc(c.slots, ch.at, func(s slot, at int64) int {
-		return cmp.Compare(s.at, at)
-	})
-	if !ok {
-		return
-	}
-	if c.slots[i].n -= ch.cost; c.slots[i].n <= 0 {
-		c.slots = slices.Delete(c.slots, i, i+1)
-	}
-}
-
-func (c *counter) mergePace(o *counter) {
-	for _, s := range o.slots {
-		c.addSlot(s)
-	}
-	c.span = max(c.span, o.span)
 }
 
 // fraction hashes a reservation's id (FNV-1a, folded), so that any store

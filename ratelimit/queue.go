@@ -2,12 +2,16 @@ package ratelimit
 
 // The bookings of one account, in the order of their slots. A later arrival
 // never overtakes an earlier booking on a limit for which that booking waits.
+// The queue of a scope has the bookings of other accounts that wait for its
+// counters: its guests.
 
 import "slices"
 
 type queue struct {
-	list  []*reservation
-	tails []tail
+	home   string // the account, or scope
+	list   []*reservation
+	guests []*reservation
+	tails  []tail
 }
 
 // A tail is the last slot that is booked because this account-wide limit had
@@ -18,35 +22,59 @@ type tail struct {
 	at          int64
 }
 
-// tail returns the time before which nothing may be taken from the claim's
-// counter; 0 when nobody waits for it.
-func (q *queue) tail(cl *Claim) int64 {
+func (t *tail) of(m *demand) bool {
+	return t.measure == m.claim.measure() && t.limit == m.claim.Limit && t.unit == m.claim.unit()
+}
+
+// tail returns the time before which nothing may be taken from the demand's
+// counter by whoever has a place (0 is the end of the queue); 0 when nobody
+// waits for it.
+func (q *queue) tail(m *demand, place uint64) int64 {
 	if q == nil {
 		return 0
 	}
-	for i := range q.tails {
-		t := &q.tails[i]
-		if t.measure == cl.Measure && t.limit == cl.Limit && (cl.Measure != Calendar || t.unit == cl.Unit) {
-			return t.at
+	tails := q.tails
+	if place > 0 && len(q.guests) > 0 {
+		before := queue{home: q.home} // who came after it does not bind it
+		for _, list := range [][]*reservation{q.list, q.guests} {
+			for _, res := range list {
+				if res.order < place {
+					before.raise(res)
+				}
+			}
+		}
+		tails = before.tails
+	}
+	for i := range tails {
+		if tails[i].of(m) {
+			return tails[i].at
 		}
 	}
 	return 0
 }
 
+// add takes in a booking, of another account as a guest.
 func (q *queue) add(res *reservation) {
-	i := len(q.list)
-	for i > 0 && res.before(q.list[i-1]) {
+	list := &q.list
+	if res.account != q.home {
+		if list = &q.guests; slices.Contains(q.guests, res) {
+			return
+		}
+	}
+	i := len(*list)
+	for i > 0 && res.before((*list)[i-1]) {
 		i--
 	}
-	q.list = slices.Insert(q.list, i, res)
+	*list = slices.Insert(*list, i, res)
 	q.raise(res)
 }
 
+// raise moves the tails of the counters that a booking waits for.
 func (q *queue) raise(res *reservation) {
 next:
 	for i := range res.charges {
 		ch := &res.charges[i]
-		if !ch.bound || ch.key != "" {
+		if !ch.bound || ch.key != "" || homeOf(res.account, ch.scope) != q.home {
 			continue
 		}
 		for j := range q.tails {
@@ -60,16 +88,25 @@ next:
 	}
 }
 
+// remove takes a booking out, whichever it was.
 func (q *queue) remove(res *reservation) {
-	i := slices.Index(q.list, res)
-	if i < 0 {
+	i, j := slices.Index(q.list, res), slices.Index(q.guests, res)
+	if i < 0 && j < 0 {
 		return
 	}
-	q.list = slices.Delete(q.list, i, i+1)
-	for j := range q.tails {
-		if q.tails[j].at == res.slot {
+	if i >= 0 {
+		q.list = slices.Delete(q.list, i, i+1)
+	}
+	if j >= 0 {
+		q.guests = slices.Delete(q.guests, j, j+1)
+	}
+	for k := range q.tails {
+		if q.tails[k].at == res.slot {
 			q.tails = q.tails[:0]
 			for _, r := range q.list {
+				q.raise(r)
+			}
+			for _, r := range q.guests {
 				q.raise(r)
 			}
 			return

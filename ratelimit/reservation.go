@@ -4,7 +4,10 @@ package ratelimit
 // not yet closed. Only bookings are also written down, so that those of a
 // dead process can be given back; a message on its way counts without that.
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 type state uint8
 
@@ -26,8 +29,11 @@ type reservation struct {
 	charges       []charge
 	// claims and arrived are the request's, kept while booked: a pause
 	// decides it again.
-	claims  []Claim
-	arrived int64
+	claims               []Claim
+	services, recipients []string
+	arrived              int64
+	same                 string // the message's own number
+	leased               int64  // when its leases were last prolonged
 }
 
 func (res *reservation) before(o *reservation) bool {
@@ -80,21 +86,42 @@ func (g *engine) rollback() {
 			g.enqueue(res)
 		}
 	}
+	g.countLeases()
 }
 
-func (g *engine) enqueue(res *reservation) {
-	q := g.queues[res.account]
+func (g *engine) queueOf(home string) *queue {
+	q := g.queues[home]
 	if q == nil {
-		q = &queue{}
-		g.queues[res.account] = q
+		q = &queue{home: home}
+		g.queues[home] = q
 	}
-	q.add(res)
+	return q
+}
+
+// enqueue adds a booking to its account's queue, and to those of the scopes
+// whose counters it waits for.
+func (g *engine) enqueue(res *reservation) {
+	g.queueOf(res.account).add(res)
+	for i := range res.charges {
+		if ch := &res.charges[i]; ch.scope != "" && ch.scope != res.account && ch.bound {
+			g.queueOf(ch.scope).add(res)
+		}
+	}
 }
 
 func (g *engine) dequeue(res *reservation) {
-	if q := g.queues[res.account]; q != nil {
-		if q.remove(res); len(q.list) == 0 {
-			delete(g.queues, res.account)
+	g.leave(res.account, res)
+	for i := range res.charges {
+		if ch := &res.charges[i]; ch.scope != "" && ch.scope != res.account && ch.bound {
+			g.leave(ch.scope, res)
+		}
+	}
+}
+
+func (g *engine) leave(home string, res *reservation) {
+	if q := g.queues[home]; q != nil {
+		if q.remove(res); len(q.list)+len(q.guests) == 0 {
+			delete(g.queues, home)
 		}
 	}
 }
@@ -109,7 +136,7 @@ func (g *engine) giveBack(res *reservation, which func(item int) bool) error {
 			rest = append(rest, *ch)
 			continue
 		}
-		if err := g.refund(res.account, ch); err != nil {
+		if err := g.takeBack(res, ch); err != nil {
 			return err
 		}
 	}
@@ -117,16 +144,57 @@ func (g *engine) giveBack(res *reservation, which func(item int) bool) error {
 	return nil
 }
 
+// takeBack refunds a charge of a reservation, for good.
+func (g *engine) takeBack(res *reservation, ch *charge) error {
+	if ch.measure == Concurrent {
+		g.unlease(homeOf(res.account, ch.scope), res.id, ch)
+		return nil
+	}
+	if err := g.refund(res.account, ch); err != nil {
+		return err
+	}
+	return g.disown(res.account, res.id, ch)
+}
+
 func (g *engine) refund(account string, ch *charge) error {
-	rec, err := g.shelf.load(account, ch.key)
+	home := homeOf(account, ch.scope)
+	back, key := *ch, ch.key
+	if ch.where != "" {
+		key = ch.where
+	}
+	var err error
+	// What was a thread's lies with its recipient by now.
+	if key != "" {
+		if key, _, err = g.canonKey(account, key); err != nil {
+			return err
+		}
+	}
+	if ch.recipient != "" {
+		if back.recipient, _, err = g.canonKey(account, ch.recipient); err != nil {
+			return err
+		}
+	}
+	rec, err := g.shelf.load(home, key)
 	if err != nil {
 		return err
 	}
-	if c := rec.find(ch.limit, ch.measure, ch.unit); c != nil {
-		c.refund(ch)
-		g.shelf.touch(rec)
+	c := rec.find(ch.limit, ch.measure, ch.unit)
+	if c == nil {
+		return nil
 	}
-	return nil
+	kindOf(ch.measure).refund(c, &back, func(key string) *record {
+		r := g.other(place(account, ch.scope, key), key)
+		if r != nil {
+			g.shelf.touch(r)
+		}
+		return r
+	})
+	if ch.first && c.blank() {
+		c.first = 0
+	}
+	g.shelf.touch(rec)
+	err, g.failed = g.failed, nil
+	return err
 }
 
 // release takes a booked reservation out of its queue and off the books; its
@@ -156,19 +224,19 @@ func (g *engine) withdraw(account string, after uint64) ([]*reservation, error) 
 	if q == nil {
 		return nil, nil
 	}
-	delete(g.queues, account)
 	var list []*reservation
 	for _, res := range q.list {
 		if res.order > after {
 			list = append(list, res)
-		} else {
-			g.enqueue(res)
 		}
+	}
+	for _, res := range list {
+		g.dequeue(res)
 	}
 	for _, res := range list {
 		g.remember(res.id)
 		for i := range res.charges {
-			if err := g.refund(account, &res.charges[i]); err != nil {
+			if err := g.takeBack(res, &res.charges[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -182,14 +250,23 @@ func (g *engine) withdraw(account string, after uint64) ([]*reservation, error) 
 func (g *engine) rebook(account string, wide *record, list []*reservation, now int64) error {
 	for _, res := range list {
 		d, charges, err := g.attempt(account, wide, &Request{
-			ID: res.id, Claims: res.claims, Arrived: res.arrived,
-		}, res.slot, now)
+			ID: res.id, Claims: res.claims, Arrived: res.arrived, Services: res.services, Recipients: res.recipients,
+		}, res.slot, res.order, now)
 		if err != nil {
 			return err
 		}
 		if d.Verdict > Booked {
-			d.Verdict = Refused
+			if d.Verdict == Later && d.Limit == PausedLimit {
+				// A recipient's hold: nothing is booked for that, but there is
+				// time, so whoever fires it is to ask again.
+				d = Decision{Verdict: Gone, Now: now, At: now, Fits: -1, Account: account}
+			} else {
+				d.Verdict = Refused
+			}
 			res.state, res.decision, res.charges, res.slot = moot, d, nil, d.At
+			if err := g.unmark(res); err != nil {
+				return err
+			}
 			g.shelf.unbook(res)
 			continue
 		}
@@ -202,7 +279,7 @@ func (g *engine) rebook(account string, wide *record, list []*reservation, now i
 		for i := range charges {
 			charges[i].inherit(res.charges, d.Uses)
 		}
-		same := d.At == res.slot && slices.Equal(charges, res.charges)
+		same := d.At == res.slot && slices.EqualFunc(charges, res.charges, func(a, b charge) bool { return a.equal(&b) })
 		res.decision, res.charges, res.slot = d, charges, d.At
 		g.enqueue(res)
 		if !same {
@@ -217,7 +294,7 @@ func (g *engine) rebook(account string, wide *record, list []*reservation, now i
 func (ch *charge) inherit(before []charge, uses []Use) {
 	for i := range before {
 		b := &before[i]
-		ch.bound = ch.bound || b.bound && b.measure == ch.measure && b.limit == ch.limit && b.unit == ch.unit && b.key == ch.key
+		ch.bound = ch.bound || b.bound && b.of(ch)
 	}
 	for i := range uses {
 		u := &uses[i]
@@ -232,7 +309,7 @@ func (g *engine) expire(account string, now int64) error {
 		res := q.list[0]
 		g.remember(res.id)
 		g.release(res)
-		if err := g.giveBack(res, nil); err != nil {
+		if err := errors.Join(g.giveBack(res, nil), g.unmark(res)); err != nil {
 			return err
 		}
 		delete(g.live, res.id)

@@ -25,6 +25,109 @@ const (
 // entry: giving back needs no more than its time.
 type entry struct {
 	at, n int64
+	good  int64 // Ratio: so many of them
+}
+
+type rollingKind struct{ plain }
+
+func (rollingKind) earliest(m *demand, at int64) int64 {
+	if m.simple() {
+		return m.ctr.rollingEarliest(m.claim, m.cost, at)
+	}
+	span := m.claim.Span
+	return m.firstRoom(at, func(t int64) (used, falls int64) {
+		if falls = m.ctr.rollingOldest(span, t); falls == 0 {
+			falls = forever
+		}
+		return m.ctr.rollingUsed(span, t), falls
+	})
+}
+
+func (rollingKind) fits(m *demand, at int64) int64 {
+	return max(m.claim.Allow, 0) + m.potsFree(at)
+}
+
+func (rollingKind) use(m *demand, at int64, u *Use) {
+	span := m.claim.Span
+	u.Used, u.Resets = m.ctr.rollingUsed(span, at), m.ctr.rollingOldest(span, at)
+	m.allowance(at, u)
+}
+
+func (rollingKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
+	c := m.ctr
+	c.pruneRolling(m.now - cl.Span)
+	c.span = cl.Span
+	used := c.rollingUsed(cl.Span, at)
+	rest := m.pay(cl, at, ch, max(m.allowAt(at)-used, 0), 0)
+	ch.warned = crosses(cl.WarnAt, used, rest) && c.warned <= at-cl.Span
+	if cl.Allow > exactEntries || len(c.log) >= exactEntries {
+		g := max(cl.Span/coarseBuckets, 1)
+		at = (at + g - 1) / g * g
+	}
+	if ch.at = at; ch.warned {
+		c.warned = at
+	}
+	if rest > 0 {
+		c.addEntry(entry{at: at, n: rest})
+	}
+	return true
+}
+
+func (rollingKind) refund(c *counter, ch *charge, _ func(string) *record) {
+	c.unpay(ch)
+	i, ok := slices.BinarySearchFunc(c.log, ch.at, func(e entry, at int64) int {
+		return cmp.Compare(e.at, at)
+	})
+	if !ok {
+		return
+	}
+	if ch.warned && c.warned == ch.at {
+		c.warned = 0
+	}
+	took := min(ch.unpaid(), c.log[i].n)
+	c.total -= took
+	if c.log[i].n -= took; c.log[i].n == 0 {
+		c.log = slices.Delete(c.log, i, i+1)
+	}
+}
+
+func (rollingKind) merge(c, o *counter) {
+	for _, e := range o.log {
+		c.addEntry(e)
+	}
+	c.span, c.warned = max(c.span, o.span), max(c.warned, o.warned)
+	c.mergePots(o)
+}
+
+func (rollingKind) over(c *counter, at int64) bool {
+	last := c.warned
+	if n := len(c.log); n > 0 {
+		last = max(last, c.log[n-1].at)
+	}
+	return (last == 0 || last+c.span <= at) && c.potsOver(at)
+}
+
+func (rollingKind) bringBack(c *counter, high, now int64) {
+	log := c.log
+	c.log, c.total = nil, 0
+	for _, e := range log {
+		e.at = broughtBack(e.at, high, now)
+		c.addEntry(e)
+	}
+	c.warned = broughtBack(c.warned, high, now)
+}
+
+func (rollingKind) encode(b []byte, c *counter) []byte {
+	b = appendInt(b, c.span)
+	b = appendInt(b, c.warned)
+	b = appendLog(b, c.log)
+	return appendPots(b, c.pots)
+}
+
+func (rollingKind) decode(d *decoder, c *counter) {
+	c.span, c.warned = d.int(), d.int()
+	c.log, c.total = d.log()
+	c.pots = d.pots()
 }
 
 // rollingUsed returns what counts at a time.
@@ -76,22 +179,6 @@ func (c *counter) rollingOldest(span, at int64) int64 {
 	return 0
 }
 
-// chargeRolling adds an entry and returns its time.
-func (c *counter) chargeRolling(cl *Claim, cost, at, now int64) (stored int64, warn bool) {
-	c.pruneRolling(now - cl.Span)
-	c.span = cl.Span
-	warn = crosses(cl.WarnAt, c.rollingUsed(cl.Span, at), cost) && c.warned <= at-cl.Span
-	if cl.Allow > exactEntries || len(c.log) >= exactEntries {
-		g := max(cl.Span/coarseBuckets, 1)
-		at = (at + g - 1) / g * g
-	}
-	if warn {
-		c.warned = at
-	}
-	c.addEntry(entry{at, cost})
-	return at, warn
-}
-
 func (c *counter) addEntry(e entry) {
 	c.total += e.n
 	i := len(c.log)
@@ -100,6 +187,7 @@ func (c *counter) addEntry(e entry) {
 	}
 	if i > 0 && c.log[i-1].at == e.at {
 		c.log[i-1].n += e.n
+		c.log[i-1].good += e.good
 		return
 	}
 	c.log = slices.Insert(c.log, i, e)
@@ -113,28 +201,4 @@ func (c *counter) pruneRolling(before int64) {
 		n++
 	}
 	c.log = c.log[n:]
-}
-
-func (c *counter) refundRolling(ch *charge) {
-	i, ok := slices.BinarySearchFunc(c.log, ch.at, func(e entry, at int64) int {
-		return cmp.Compare(e.at, at)
-	})
-	if !ok {
-		return
-	}
-	if ch.warned && c.warned == ch.at {
-		c.warned = 0
-	}
-	took := min(ch.cost, c.log[i].n)
-	c.total -= took
-	if c.log[i].n -= took; c.log[i].n == 0 {
-		c.log = slices.Delete(c.log, i, i+1)
-	}
-}
-
-func (c *counter) mergeRolling(o *counter) {
-	for _, e := range o.log {
-		c.addEntry(e)
-	}
-	c.span, c.warned = max(c.span, o.span), max(c.warned, o.warned)
 }

@@ -97,7 +97,8 @@ func (s *diskShelf) touch(rec *record) {
 }
 
 func (s *diskShelf) remove(rec *record) {
-	rec.absent, rec.counters = true, nil
+	rec.empty()
+	rec.aliasOf, rec.absent = "", true
 	s.touch(rec)
 }
 
@@ -125,7 +126,7 @@ func (s *diskShelf) keys(account string) ([]string, error) {
 func (s *diskShelf) book(res *reservation) {
 	s.bookings = append(s.bookings, image{
 		key:   appendKey(nil, kindBooking, res.home, res.id),
-		value: appendBooking(nil, res.charges),
+		value: appendBooking(nil, res.same, res.charges),
 	})
 }
 

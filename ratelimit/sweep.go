@@ -15,39 +15,34 @@ import "slices"
 // has ended may come again.
 const lingers int64 = 32 * 24 * 60 * 60 * 1000
 
-// over reports whether all that the counter counted had ended at a time.
-func (c *counter) over(at int64) bool {
-	switch c.measure {
-	case Calendar:
-		for i := range c.wins {
-			if c.wins[i].label != "" && c.wins[i].end > at {
-				return false
-			}
-		}
-		return true
-	case Rolling:
-		last := c.warned
-		if n := len(c.log); n > 0 {
-			last = max(last, c.log[n-1].at)
-		}
-		return last == 0 || last+c.span <= at
-	case Pace:
-		if len(c.slots) == 0 {
-			return true
-		}
-		_, end := c.lastEnd(&Claim{Span: c.span})
-		return c.span > 0 && end <= at // without a span: from a file that did not note it
-	default:
-		return c.used == 0 && c.warned == 0
+// forget drops what has been over for long enough and reports whether the
+// record is another now, or good for nothing. That somebody is a connection is
+// never forgotten: it happened once.
+func (r *record) forget(now int64) bool {
+	before := r.weighs()
+	at := now - lingers
+	r.counters = slices.DeleteFunc(r.counters, func(c counter) bool { return kindOf(c.measure).over(&c, at) })
+	r.owed = slices.DeleteFunc(r.owed, func(o debt) bool { return o.until <= now })
+	r.holds = slices.DeleteFunc(r.holds, func(h hold) bool { return h.over(at) })
+	if r.replied <= at {
+		r.replied = 0
 	}
+	if r.mark.at+day24 <= now {
+		r.mark = mark{}
+	}
+	after := r.weighs()
+	return after < before || after == 0
 }
 
-// forget drops the counters that were over at a time and reports whether the
-// record is another now, or good for nothing.
-func (r *record) forget(at int64) bool {
-	n := len(r.counters)
-	r.counters = slices.DeleteFunc(r.counters, func(c counter) bool { return c.over(at) })
-	return len(r.counters) < n || n == 0
+// weighs is how much the record knows; 0 is nothing.
+func (r *record) weighs() int {
+	n := len(r.counters) + len(r.owed) + len(r.holds) + len(r.gifts) + len(r.scopes)
+	for _, has := range []bool{r.aliasOf != "", r.replied > 0, r.connected > 0, r.mark.at > 0} {
+		if has {
+			n++
+		}
+	}
+	return n
 }
 
 // sweepAtOnce is how many keyed records the memory store looks at after what it
@@ -63,7 +58,7 @@ func (s *memoryShelf) sweep(now int64) {
 		if a := s.accounts[rec.account]; a == nil || a.keyed[rec.key] != rec {
 			continue // it was merged into another account's
 		}
-		if rec.forget(now - lingers); len(rec.counters) == 0 {
+		if rec.forget(now); rec.weighs() == 0 {
 			s.remove(rec)
 		} else {
 			s.keyed = append(s.keyed, rec)
@@ -85,21 +80,19 @@ func (s *diskShelf) sweep(now int64) error {
 		}
 		account, key, _ := splitKey(k)
 		rec, err := decodeRecord(account, key, v)
-		if err != nil || !rec.forget(now-lingers) {
+		if err != nil || !rec.forget(now) {
 			return err
 		}
 		if cached, ok := s.cache.Peek(recordName{account, key}); ok {
 			if !cached.dirty { // else it is in use
-				cached.counters = rec.counters
-				if len(rec.counters) == 0 {
-					cached.absent = true
-				}
+				cached.become(rec)
+				cached.absent = rec.weighs() == 0
 				s.touch(cached)
 			}
 			return nil
 		}
 		im := image{key: slices.Clone(k)}
-		if len(rec.counters) > 0 {
+		if rec.weighs() > 0 {
 			im.value = appendRecord(nil, rec)
 		}
 		s.swept = append(s.swept, im)

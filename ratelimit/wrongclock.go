@@ -55,31 +55,24 @@ func (e *Embedded) acceptClock(now time.Time, cacheBytes int) error {
 // bringBack moves what lies after now back by as much as the ledger's last
 // moment, high, is moved to become now.
 func (r *record) bringBack(high, now int64) {
-	// A hold that ends nearer to high than to now was set by the wrong clock.
-	if h := r.hold; h != nil && h.Until-now > high-h.Until {
-		r.hold = &Hold{Until: h.Until - (high - now), Why: h.Why}
+	for i := range r.holds {
+		// A hold that ends nearer to high than to now was set by the wrong clock.
+		if h := &r.holds[i]; h.Until-now > high-h.Until {
+			h.Until -= high - now
+		}
 	}
+	r.replied, r.connected = broughtBack(r.replied, high, now), broughtBack(r.connected, high, now)
+	for i := range r.owed {
+		o := &r.owed[i]
+		slot := broughtBack(o.slot, high, now)
+		o.until -= o.slot - slot
+		o.slot = slot
+	}
+	r.mark.at = broughtBack(r.mark.at, high, now)
 	for i := range r.counters {
 		c := &r.counters[i]
-		switch c.measure {
-		case Calendar:
-			c.bringBackCalendar(now)
-		case Rolling:
-			log := c.log
-			c.log, c.total = nil, 0
-			for _, e := range log {
-				c.addEntry(entry{broughtBack(e.at, high, now), e.n})
-			}
-			c.warned = broughtBack(c.warned, high, now)
-		case Lifetime:
-		case Pace:
-			slots := c.slots
-			c.slots = nil
-			for _, s := range slots {
-				s.at = broughtBack(s.at, high, now)
-				c.addSlot(s)
-			}
-		}
+		c.first = broughtBack(c.first, high, now)
+		kindOf(c.measure).bringBack(c, high, now)
 	}
 }
 
@@ -105,6 +98,9 @@ func (c *counter) bringBackCalendar(now int64) {
 			later.end = max(later.end, now+w.end-w.start)
 			later.used += w.used
 			later.warned = later.warned || w.warned
+			if later.seen = mergeSights(later.seen, w.seen); len(later.seen) > 0 {
+				later.used = countSeen(later.seen)
+			}
 		}
 		*w = tally{}
 	}
@@ -118,6 +114,10 @@ func (c *counter) bringBackCalendar(now int64) {
 		if w := &c.wins[i]; w.contains(now) {
 			w.used += later.used
 			w.warned = w.warned || later.warned
+			if len(later.seen) > 0 {
+				w.seen = mergeSights(w.seen, later.seen)
+				w.used = countSeen(w.seen)
+			}
 			return
 		}
 	}

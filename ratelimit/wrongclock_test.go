@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -156,7 +157,7 @@ func TestTheFutureIsAddedToThePresentWindow(t *testing.T) {
 		{label: "2026-11-24", start: t0 + day, end: t0 + 2*day, used: 3, warned: true},
 	}}
 	c.bringBackCalendar(t0 + hour)
-	if want := (tally{label: "2026-11-23", start: t0, end: t0 + day, used: 7, warned: true}); c.wins != [2]tally{want, {}} {
+	if want := (tally{label: "2026-11-23", start: t0, end: t0 + day, used: 7, warned: true}); !reflect.DeepEqual(c.wins, [2]tally{want, {}}) {
 		t.Errorf("%+v", c.wins)
 	}
 }
