@@ -65,9 +65,29 @@ type Step struct {
 	// Times is at least 1.
 	Times int `yaml:"times" doc:"Send it so many times; ${n} in it is the number of the time, from 1."`
 	// Every passes between one send and the next.
-	Every    time.Duration `yaml:"every" doc:"Let this much time pass between one time and the next."`
-	Upstream *Upstream     `yaml:"upstream" doc:"What the service answers in this step; 200 without it."`
-	Expect   *Expect       `yaml:"expect" doc:"What must become of every send of the step."`
+	Every time.Duration `yaml:"every" doc:"Let this much time pass between one time and the next."`
+	// Pause puts an account on hold before the first send, and Resume lifts
+	// all its holds.
+	Pause    *Pause    `yaml:"pause" doc:"A person puts an account on hold first."`
+	Resume   *Resume   `yaml:"resume" doc:"A person resumes an account first: all its holds end."`
+	Upstream *Upstream `yaml:"upstream" doc:"What the service answers in this step; 200 without it."`
+	Expect   *Expect   `yaml:"expect" doc:"What must become of every send of the step."`
+}
+
+// A Pause is a person's hold on an account.
+type Pause struct {
+	Pos
+	// Account is "" for that of the latest send.
+	Account string         `yaml:"account" doc:"As expect: shows it; that of the latest send without it."`
+	For     *time.Duration `yaml:"for" doc:"For so long; until it is resumed without it."`
+	Why     string         `yaml:"why" doc:"What whoever is refused is told."`
+}
+
+// A Resume lifts all holds of an account.
+type Resume struct {
+	Pos
+	// Account is "" for that of the latest send.
+	Account string `yaml:"account" doc:"As expect: shows it, or service:NAME; that of the latest send without it."`
 }
 
 // A Send is one request.
@@ -129,6 +149,13 @@ type Expect struct {
 	Messages   *int              `yaml:"messages" doc:"How many messages the request carries."`
 	Recipients *int              `yaml:"recipients" doc:"How many recipients they have."`
 	Used       map[string]int64  `yaml:"used" doc:"What is used of limits afterwards."`
+	// These are lists of names, each complete and in any order; nil is not
+	// looked at.
+	Cooldowns []string `yaml:"cooldowns" doc:"The cool-downs that the answer brought: throttled, restricted, challenged; [] is none."`
+	Outcome   string   `yaml:"outcome" enum:"sent,not_sent,throttled,restricted,challenged" doc:"What the answer says of the first message."`
+	Warnings  []string `yaml:"warnings" doc:"The limits of which warn_at was reached; [] is none."`
+	Warned    []string `yaml:"warned" doc:"The limits with action: warn that have no room for it; [] is none."`
+	Shadowed  []string `yaml:"shadowed" doc:"The shadow limits that would have refused it; [] is none."`
 }
 
 // LoadTests reads a file of rule tests. The error is Errors, with everything
@@ -208,6 +235,12 @@ func (s *Step) check(r *reports, sent bool) {
 	}
 	if s.After != 0 && !s.Until.IsZero() {
 		r.at(s.Pos, "a step waits after: a time or until: one, not both")
+	}
+	if s.Pause != nil && s.Resume != nil {
+		r.at(s.Pos, "a step pauses an account or resumes one\nwrite two steps")
+	}
+	if (s.Pause != nil && s.Pause.Account == "" || s.Resume != nil && s.Resume.Account == "") && !sent {
+		r.at(s.Pos, "nothing was sent before: it is not known whose account is meant\nadd account:")
 	}
 	if s.Send == nil {
 		if s.Expect != nil || s.Upstream != nil || s.Times > 1 {

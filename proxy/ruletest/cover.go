@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"quotagate/ratelimit"
 	"quotagate/rules"
 )
 
@@ -13,6 +12,7 @@ import (
 type Coverage struct {
 	mu               sync.Mutex
 	limits, messages map[string]bool // all there are; true: touched
+	content          map[string][]string
 }
 
 // knows adds what tests of these rules could touch.
@@ -20,10 +20,15 @@ func (c *Coverage) knows(set *rules.Set) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.limits == nil {
-		c.limits, c.messages = map[string]bool{}, map[string]bool{}
+		c.limits, c.messages, c.content = map[string]bool{}, map[string]bool{}, map[string][]string{}
 	}
 	for _, l := range set.Limits() {
 		know(c.limits, l.Name)
+		if l.Measure == "content" {
+			for _, name := range l.On {
+				c.content[name] = append(c.content[name], l.Name)
+			}
+		}
 	}
 	for _, name := range set.MessageNames() {
 		know(c.messages, name)
@@ -36,11 +41,12 @@ func know(names map[string]bool, name string) {
 	}
 }
 
-func (c *Coverage) asked(claims []ratelimit.Claim) {
+// asked notes a limit that was asked, if it is one.
+func (c *Coverage) asked(limit string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range claims {
-		c.limits[claims[i].Limit] = true
+	if _, ok := c.limits[limit]; ok {
+		c.limits[limit] = true
 	}
 }
 
@@ -48,6 +54,10 @@ func (c *Coverage) message(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.messages[name] = true
+	// What looks at texts alone does so for every message that it binds.
+	for _, limit := range c.content[name] {
+		c.limits[limit] = true
+	}
 }
 
 // Write names what no test touched.

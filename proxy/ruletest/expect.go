@@ -60,6 +60,7 @@ func (s *stage) compare(h *happened, want *rules.Expect) []string {
 	compareTimes(d, h, want)
 	compareMessages(d, r, want)
 	compareAnswer(d, h, want)
+	compareNames(d, r, want)
 	for _, limit := range slices.Sorted(maps.Keys(want.Used)) {
 		used, ok, err := s.used(limit)
 		switch {
@@ -139,6 +140,44 @@ func compareMessages(d *differ, r *proxy.Record, want *rules.Expect) {
 	}
 	d.number("messages", len(r.Messages), want.Messages)
 	d.number("recipients", recipients, want.Recipients)
+}
+
+// compareNames looks at what else the record names.
+func compareNames(d *differ, r *proxy.Record, want *rules.Expect) {
+	var cooldowns, warnings []string
+	for i := range r.Coolings {
+		cooldowns = append(cooldowns, r.Coolings[i].Name)
+	}
+	for i := range r.Warnings {
+		warnings = append(warnings, r.Warnings[i].Limit)
+	}
+	outcome := ""
+	if len(r.Messages) > 0 {
+		outcome = r.Messages[0].Outcome
+	}
+	d.text("the outcome", outcome, want.Outcome)
+	d.names("the cool-downs", cooldowns, want.Cooldowns)
+	d.names("the warnings", warnings, want.Warnings)
+	d.names("the limits that warn", r.Warned, want.Warned)
+	d.names("the shadow limits without room", r.Shadowed, want.Shadowed)
+}
+
+// names compares lists of names, each once and in any order; nil wants nothing.
+func (d *differ) names(what string, got, want []string) {
+	if want == nil {
+		return
+	}
+	list := func(names []string) string {
+		names = slices.Clone(names)
+		slices.Sort(names)
+		if len(names) == 0 {
+			return "none"
+		}
+		return strings.Join(slices.Compact(names), ", ")
+	}
+	if list(got) != list(want) {
+		d.say("%s are %s, want %s", what, list(got), list(want))
+	}
 }
 
 // compareAnswer looks at what the client sees.

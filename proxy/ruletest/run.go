@@ -127,6 +127,10 @@ func (p *play) step(ctx context.Context, step *rules.Step) bool {
 		}
 		c.reach(step.Until)
 	}
+	if err := p.holds(ctx, step); err != nil {
+		p.fail(step.Pos, err.Error())
+		return false
+	}
 	if step.Send == nil {
 		return true
 	}

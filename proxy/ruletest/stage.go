@@ -43,6 +43,7 @@ func newStage(set *rules.Set, start time.Time, cover *Coverage) *stage {
 	s.enforcer = &proxy.Enforcer{
 		Rules:  func() *rules.Set { return set },
 		Ledger: s.ledger,
+		Rates:  &watchedRates{ratelimit.NewLocalRates(ratelimit.Options{Now: s.clock.Now}), cover},
 		Next:   &s.service,
 		Record: s.record,
 		Clock:  &s.clock,
@@ -76,12 +77,20 @@ func (s *stage) send(req *http.Request, wantBody bool) (*happened, error) {
 		return nil, err
 	}
 	s.now.response = resp
+	// To its end: what is learned of an answer is learned there.
 	if wantBody {
-		if s.now.body, err = io.ReadAll(resp.Body); err != nil {
-			return nil, fmt.Errorf("read the answer: %w", err)
-		}
+		s.now.body, err = io.ReadAll(resp.Body)
+	} else {
+		_, err = io.Copy(io.Discard, resp.Body)
 	}
-	return &s.now, resp.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		return nil, fmt.Errorf("close the answer: %w", err)
+	}
+	// Before the clock moves on.
+	return &s.now, s.enforcer.Settle(req.Context())
 }
 
 // decision is the word for what happened: hold is held and then sent.
@@ -115,9 +124,24 @@ func (w *watched) Reserve(ctx context.Context, r ratelimit.Request) (ratelimit.D
 	d, err := w.Memory.Reserve(ctx, r)
 	w.account, w.claims = d.Account, r.Claims
 	if w.cover != nil {
-		w.cover.asked(r.Claims)
+		for i := range r.Claims {
+			w.cover.asked(r.Claims[i].Limit)
+		}
 	}
 	return d, err
+}
+
+// watchedRates are rates that remember what they were asked.
+type watchedRates struct {
+	ratelimit.Rates
+	cover *Coverage
+}
+
+func (w *watchedRates) Take(ctx context.Context, r ratelimit.Rate, n int64) (time.Duration, bool, error) {
+	if w.cover != nil {
+		w.cover.asked(r.Limit)
+	}
+	return w.Rates.Take(ctx, r, n)
 }
 
 // used is what is used of a limit now, by the account that was last charged;
