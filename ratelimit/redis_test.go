@@ -19,9 +19,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// shared is one server for all tests that do not break it; each store has a
+// sharedRedis is one server for all tests that do not break it; each store has a
 // prefix of its own. It ends with the process.
-var shared = sync.OnceValues(func() (string, error) {
+var sharedRedis = sync.OnceValues(func() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -66,7 +66,7 @@ func openRedisAt(t testing.TB, url string, o Options) *Redis {
 
 func openShared(t testing.TB, o Options) *Redis {
 	t.Helper()
-	url, err := shared()
+	url, err := sharedRedis()
 	if err != nil {
 		t.Fatal(err)
 	}
