@@ -81,7 +81,7 @@ func (g *engine) attempt(account string, wide *record, r *Request, from int64, p
 	}
 	d.Uses = make([]Use, len(ds))
 	for i := range ds {
-		d.Uses[i] = ds[i].describe(at)
+		ds[i].describe(at, &d.Uses[i])
 		d.Uses[i].Key = r.Claims[ds[i].first].Key
 	}
 	if err, g.failed = g.failed, nil; err != nil {
@@ -155,19 +155,23 @@ func (g *engine) charge(account, id string, claims []Claim, at, now int64) ([]ch
 		m.record.ensure(m.claim.Limit, m.claim.measure(), m.claim.unit())
 		g.shelf.touch(m.record)
 	}
+	charges := make([]charge, len(claims))
+	n := 0
+	for i := range claims {
+		cl, m := &claims[i], &ds[g.owner[i]]
+		if cl.Cost == 0 {
+			continue
+		}
+		// The kind before may have made a counter beside this one: it has moved.
+		m.ctr = m.record.find(cl.Limit, cl.measure(), cl.unit())
+		if m.take(cl, at, &charges[n]) {
+			n++
+		}
+	}
 	for i := range ds {
 		m := &ds[i]
 		m.ctr = m.record.find(m.claim.Limit, m.claim.measure(), m.claim.unit())
 	}
-	charges := make([]charge, 0, len(claims))
-	for i := range claims {
-		cl := &claims[i]
-		if cl.Cost == 0 {
-			continue
-		}
-		if ch, ok := ds[g.owner[i]].take(cl, at); ok {
-			charges = append(charges, ch)
-		}
-	}
+	charges = charges[:n]
 	return charges, g.owe(account, id, claims, charges, at, now)
 }

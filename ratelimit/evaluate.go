@@ -154,32 +154,31 @@ func (s *situation) lookAtShadows(slot int64) {
 }
 
 // describe is the state of the demand's counter at a time.
-func (m *demand) describe(at int64) Use {
+func (m *demand) describe(at int64, u *Use) {
 	cl := m.claim
-	u := Use{Limit: cl.Limit, Key: cl.Key, Allow: cl.Allow, Short: m.short, Warn: m.warn, Shadow: cl.Shadow}
-	m.kind.use(m, at, &u)
-	return u
+	*u = Use{Limit: cl.Limit, Key: cl.Key, Allow: cl.Allow, Short: m.short, Warn: m.warn, Shadow: cl.Shadow}
+	m.kind.use(m, at, u)
 }
 
-// take charges a claim at a slot and returns what undoes it. The counter is
+// take charges a claim at a slot and says in ch what undoes it. The counter is
 // the demand's; one that cannot keep the slot (only a shadow comes that far)
 // charges nothing.
-func (m *demand) take(cl *Claim, at int64) (charge, bool) {
-	ch := charge{
+func (m *demand) take(cl *Claim, at int64, ch *charge) bool {
+	*ch = charge{
 		scope: cl.Scope, key: cl.Key, limit: cl.Limit, unit: cl.unit(), measure: cl.measure(),
 		item: cl.Item, cost: cl.Cost, at: at, bound: m.short && !cl.Shadow,
 	}
 	if cl.Distinct || cl.Returned > 0 || cl.Measure >= Unanswered && cl.Measure <= Ratio {
 		ch.recipient = cl.Recipient
 	}
-	if !m.kind.keeps(m, at) || !m.kind.charge(m, cl, at, &ch) {
-		return ch, false
+	if !m.kind.keeps(m, at) || !m.kind.charge(m, cl, at, ch) {
+		return false
 	}
 	if m.ctr != nil && (m.ctr.first == 0 || at < m.ctr.first) {
 		ch.first, m.ctr.first = m.ctr.first == 0, at
 	}
 	m.warn = m.warn || ch.warned
-	return ch, true
+	return true
 }
 
 // crosses reports whether taking cost brings used to the mark or past it.
