@@ -17,7 +17,7 @@ const (
 	clusterShares = 64
 )
 
-// clusterMarkers are keys in each of the 64 equal parts of the slots.
+// clusterMarkers are keys, without the prefix, in each of the 64 equal parts of the slots.
 var clusterMarkers = spreadKeys()
 
 func spreadKeys() []string {
@@ -26,7 +26,7 @@ func spreadKeys() []string {
 		tag := fmt.Sprint("m", i)
 		part := int(crc16(tag)) % clusterSlots / (clusterSlots / clusterShares)
 		if keys[part] == "" {
-			keys[part] = "q1:{" + tag + "}:marker"
+			keys[part] = ":{" + tag + "}:marker"
 			found++
 		}
 	}
@@ -51,17 +51,19 @@ func crc16(s string) uint16 {
 	return crc
 }
 
-func markerKeys(c redis.UniversalClient) []string {
-	keys := []string{markerKey}
+func markerKeys(c redis.UniversalClient, prefix string) []string {
+	keys := []string{markerKey(prefix)}
 	if _, ok := c.(*redis.ClusterClient); ok {
-		keys = append(keys, clusterMarkers...)
+		for _, k := range clusterMarkers {
+			keys = append(keys, prefix+k)
+		}
 	}
 	return keys
 }
 
 // readMarker returns the store's marker, "" if it is missing somewhere.
-func readMarker(ctx context.Context, c redis.UniversalClient) (string, error) {
-	keys := markerKeys(c)
+func readMarker(ctx context.Context, c redis.UniversalClient, prefix string) (string, error) {
+	keys := markerKeys(c, prefix)
 	cmds, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, k := range keys {
 			p.Get(ctx, k)
@@ -89,8 +91,8 @@ func readMarker(ctx context.Context, c redis.UniversalClient) (string, error) {
 
 // writeMarker writes a marker where there is none, or over what there is, and returns
 // the one that the store has afterwards: another replica may have been first.
-func writeMarker(ctx context.Context, c redis.UniversalClient, marker string, over bool) (string, error) {
-	keys := markerKeys(c)
+func writeMarker(ctx context.Context, c redis.UniversalClient, prefix, marker string, over bool) (string, error) {
+	keys := markerKeys(c, prefix)
 	var err error
 	if over {
 		err = c.Set(ctx, keys[0], marker, 0).Err()

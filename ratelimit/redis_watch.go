@@ -95,11 +95,9 @@ type rollCall struct {
 }
 
 // The keys of the roster share a slot, on whatever master that is.
-const (
-	rosterKey  = "q1:{quotagate}:replicas"
-	settledKey = "q1:{quotagate}:settled"
-	markerKey  = "q1:{quotagate}:marker"
-)
+func rosterKey(prefix string) string  { return prefix + ":{quotagate}:replicas" }
+func settledKey(prefix string) string { return prefix + ":{quotagate}:settled" }
+func markerKey(prefix string) string  { return prefix + ":{quotagate}:marker" }
 
 // callRoll writes this replica down by the server's clock and reads the others.
 // Being a write, it is also the proof that the server takes writes.
@@ -116,13 +114,13 @@ return {string.format('%.0f', now), redis.call('ZRANGE', KEYS[1], 0, -1), redis.
 
 // beat announces a replica, which is forgotten after ttl milliseconds without
 // one, together with the state for which it is settled.
-func (w *serverWatch) beat(ctx context.Context, c redis.UniversalClient, replica string, ttl int64, settled string) (rollCall, error) {
+func (w *serverWatch) beat(ctx context.Context, c redis.UniversalClient, prefix, replica string, ttl int64, settled string) (rollCall, error) {
 	var r rollCall
 	var err error
 	if r.State, err = w.masters(ctx, c); err != nil {
 		return r, err
 	}
-	answer, err := callRoll.Run(ctx, c, []string{rosterKey, settledKey}, replica, ttl, settled).Slice()
+	answer, err := callRoll.Run(ctx, c, []string{rosterKey(prefix), settledKey(prefix)}, replica, ttl, settled).Slice()
 	if err != nil {
 		return r, fmt.Errorf("announce this replica: %w", err)
 	}
@@ -137,7 +135,7 @@ func (w *serverWatch) beat(ctx context.Context, c redis.UniversalClient, replica
 	if len(answer) != 3 || err != nil {
 		return r, errors.New("announce this replica: the answer cannot be read")
 	}
-	r.Marker, err = readMarker(ctx, c)
+	r.Marker, err = readMarker(ctx, c, prefix)
 	return r, err
 }
 
@@ -169,14 +167,4 @@ func texts(v any) []string {
 		out[i] = fmt.Sprint(e)
 	}
 	return out
-}
-
-// leave strikes a replica off the roster.
-func (w *serverWatch) leave(ctx context.Context, c redis.UniversalClient, replica string) error {
-	_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.ZRem(ctx, rosterKey, replica)
-		p.HDel(ctx, settledKey, replica)
-		return nil
-	})
-	return err
 }
