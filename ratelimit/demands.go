@@ -151,7 +151,7 @@ func (cl *Claim) wrong() string {
 				return "its windows do not follow each other"
 			}
 		}
-	case Rolling, Settling, Ratio:
+	case Rolling, Ratio:
 		if cl.Span == 0 {
 			return "its span is 0"
 		}

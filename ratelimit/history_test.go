@@ -121,7 +121,7 @@ func (h *historian) next() turn {
 			s.Op = opKeep
 		case 2, 3:
 			s.Op = opAgain
-			s.Request = h.last[s.ID]
+			s.Request = h.again(s.ID)
 		default:
 			s.Op = opCancel
 		}
@@ -137,6 +137,29 @@ func (h *historian) next() turn {
 	}
 	h.now += s.Ms
 	return s
+}
+
+// again is an earlier request, with the times that its caller would compute now.
+func (h *historian) again(id string) Request {
+	r := h.last[id]
+	r.Claims = slices.Clone(r.Claims)
+	for i := range r.Claims {
+		r.Claims[i].renew(h.now)
+	}
+	return r
+}
+
+// renew gives a claim the windows, open times and pots around a time.
+func (cl *Claim) renew(now int64) {
+	switch cl.Measure {
+	case Calendar:
+		cl.Windows = modelWindows(now)
+	case Hours:
+		cl.Open = worldHours(now)
+	}
+	if cl.Pots != nil {
+		cl.Pots = worldPots(now)
+	}
 }
 
 // odd is an operation that the model does not follow.
@@ -229,7 +252,6 @@ func (h *historian) claims(item int, to []string) (claims []Claim) {
 	text := likenessPool[h.roll(len(likenessPool))]
 	wait := pick[int64](h, 0, 200, 500, 900)
 	cost := pick[int64](h, 1, 1, 1, 1, 2, 0)
-	windows := modelWindows(h.now)
 	// One in three messages is asked about by most limits, the others by few.
 	share := pick(h, 2, 6, 6)
 	for i := range worldLimits {
@@ -242,16 +264,9 @@ func (h *historian) claims(item int, to []string) (claims []Claim) {
 		}
 		cl := *l
 		cl.Item, cl.Wait, cl.Cost = item, wait, 1
-		switch cl.Measure {
-		case Calendar:
-			cl.Windows = windows
-		case Hours:
-			cl.Open = worldHours(h.now)
-		case Similar:
+		cl.renew(h.now)
+		if cl.Measure == Similar {
 			cl.Likeness = text
-		}
-		if cl.Pots != nil {
-			cl.Pots = worldPots(h.now)
 		}
 		switch {
 		case cl.Key != "":

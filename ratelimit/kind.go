@@ -62,6 +62,11 @@ var kinds = [64]kind{
 	Concurrent: concurrentKind{},
 	Hours:      hoursKind{},
 
+	Unanswered: unansweredKind{},
+	Settling:   settlingKind{},
+	Similar:    similarKind{},
+	Ratio:      ratioKind{},
+
 	Calendar | distinctBit: distinctCalendar{},
 	Rolling | distinctBit:  distinctRolling{},
 	Lifetime | distinctBit: distinctLifetime{},

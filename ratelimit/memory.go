@@ -46,7 +46,7 @@ func (m *Memory) Reserve(ctx context.Context, r Request) (Decision, error) {
 	}
 	defer m.mu.Unlock()
 	d, err := m.engine.reserve(&r)
-	if err == nil && d.Verdict <= Booked && !r.Dry {
+	if err == nil && d.Verdict <= Booked && !r.Dry && !d.Repeated {
 		m.shelf.sweep(d.Now)
 	}
 	return d, err

@@ -53,6 +53,7 @@ type counter struct {
 	slots []slot   // Pace: sorted by time
 	pots  []potUse // what was used of pots
 	seen  []sight  // Distinct, rolling or for life: sorted by recipient and time
+	alike *alike   // Similar
 }
 
 // find returns the counter of that identity, or nil. The measure and the
@@ -99,6 +100,7 @@ func (r *record) clone(account, key string) *record {
 	for i := range c.counters {
 		k := &c.counters[i]
 		k.log, k.slots, k.pots, k.seen = slices.Clone(k.log), slices.Clone(k.slots), slices.Clone(k.pots), slices.Clone(k.seen)
+		k.alike = k.alike.clone()
 		for j := range k.wins {
 			k.wins[j].seen = slices.Clone(k.wins[j].seen)
 		}

@@ -216,7 +216,7 @@ func TestWhateverIsReplacedNothingIsOver(t *testing.T) {
 			w.claims, w.at = cs, d.At
 			switch d.Verdict {
 			case Go:
-				m.events = append(m.events, &spent{id: w.id, arrived: w.order, slot: d.At, claims: cs, fired: true})
+				m.events = append(m.events, spentOf(w.id, w.order, d.At, cs, true))
 				w.over = true
 			case Booked:
 				if d.At-w.arrived > 900 {
@@ -255,7 +255,7 @@ func TestWhateverIsReplacedNothingIsOver(t *testing.T) {
 				}
 				switch w.at = d.At; d.Verdict {
 				case Go:
-					m.events = append(m.events, &spent{id: w.id, arrived: w.order, slot: d.At, claims: w.claims, fired: true})
+					m.events = append(m.events, spentOf(w.id, w.order, d.At, w.claims, true))
 					w.over = true
 				case Refused:
 					w.over = true
@@ -265,7 +265,7 @@ func TestWhateverIsReplacedNothingIsOver(t *testing.T) {
 			all := &model{events: slices.Clone(m.events)}
 			for _, w := range held {
 				if res := store.engine.live[w.id]; res.state == booked {
-					all.events = append(all.events, &spent{id: w.id, arrived: w.order, slot: res.slot, claims: w.claims})
+					all.events = append(all.events, spentOf(w.id, w.order, res.slot, w.claims, false))
 				}
 			}
 			if what := all.over(); what != "" {
