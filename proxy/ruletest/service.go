@@ -63,6 +63,15 @@ func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, errBroken
 	}
+	// As a service does: what is learned of a request is learned of its body.
+	if req.Body != nil {
+		if _, err := io.Copy(io.Discard, req.Body); err != nil {
+			return nil, err
+		}
+		if err := req.Body.Close(); err != nil {
+			return nil, err
+		}
+	}
 	h := make(http.Header, len(r.header)+4) // the proxy adds its own
 	for k, v := range r.header {
 		h[k] = v
