@@ -1,10 +1,11 @@
 package ratelimit
 
 // The file of the embedded store: a bbolt database with a tree of values, a
-// journal in front of it (see journal.go), and a few words about itself. This
-// and disk_walk.go are the only files that know bbolt.
+// journal in front of it (see journal.go), and a few words about itself. This,
+// disk_walk.go and compact.go are the only files that know bbolt.
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,14 +63,9 @@ func openDisk(path string) (d *disk, err error) {
 			d, err = nil, fmt.Errorf("open ledger %s: %v: %w", path, p, ErrCorrupt)
 		}
 	}()
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:        time.Second,
-		NoFreelistSync: true, // rewriting the list of free pages at every commit costs more than the commit
-		FreelistType:   bolt.FreelistMapType,
-		NoStatistics:   true,
-	})
+	db, err := openBolt(path)
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, openError(err))
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
 	d = &disk{db: db, commit: (*bolt.Tx).Commit, images: newGenerations()}
 	if err := d.recover(); err != nil {
@@ -77,6 +73,38 @@ func openDisk(path string) (d *disk, err error) {
 	}
 	syncDir(filepath.Dir(path))
 	return d, nil
+}
+
+// openBolt opens the file for writing and has it for itself.
+func openBolt(path string) (*bolt.DB, error) {
+	var file *os.File
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:        time.Second,
+		NoFreelistSync: true, // rewriting the list of free pages at every commit costs more than the commit
+		FreelistType:   bolt.FreelistMapType,
+		NoStatistics:   true,
+		OpenFile: func(name string, flag int, perm os.FileMode) (f *os.File, err error) {
+			f, err = os.OpenFile(name, flag, perm)
+			file = f
+			return f, err
+		},
+	})
+	if err != nil {
+		return nil, openError(err)
+	}
+	// While it waited for its turn another may have put a compacted file in
+	// its place: what is written to this one would be lost.
+	ours, err := file.Stat()
+	if err == nil {
+		var named os.FileInfo
+		if named, err = os.Stat(path); err == nil && !os.SameFile(ours, named) {
+			err = ErrLocked
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // verify reads a file from end to end before it is written to: every page on
@@ -112,10 +140,15 @@ func verify(path string) (err error) {
 				continue
 			}
 			c := b.Cursor()
+			var last []byte
 			for k, v := c.First(); k != nil; k, v = c.Next() {
 				if _, ok := unseal(v); !ok || left < 0 {
 					return fmt.Errorf("a value has the wrong checksum: %w", ErrCorrupt)
 				}
+				if last != nil && bytes.Compare(last, k) >= 0 {
+					return fmt.Errorf("its keys are not in order: %w", ErrCorrupt)
+				}
+				last = k
 				left -= int64(len(k) + len(v))
 			}
 		}

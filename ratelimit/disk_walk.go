@@ -6,6 +6,7 @@ package ratelimit
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -126,4 +127,50 @@ func amendSome(tree *bolt.Bucket, kind byte, from []byte, f func(key, value []by
 		}
 	}
 	return next, nil
+}
+
+// A snapshot is the values as they were at one moment: the tree's, with the
+// newer images over them. Any goroutine may read it, until close.
+type snapshot struct {
+	tx     *bolt.Tx
+	recent map[string][]byte
+}
+
+func (d *disk) snapshot(recent map[string][]byte) (*snapshot, error) {
+	tx, err := d.db.Begin(false)
+	if err != nil {
+		return nil, err
+	}
+	return &snapshot{tx, recent}, nil
+}
+
+func (s *snapshot) close() { _ = s.tx.Rollback() }
+
+// each calls f with every key of a kind and its value, sorted.
+func (s *snapshot) each(kind byte, f func(key, value []byte) error) error {
+	left := slices.Sorted(maps.Keys(s.recent))
+	c := s.tx.Bucket(bucketTree).Cursor()
+	k, v := c.Seek([]byte{kind})
+	for {
+		inTree := len(k) > 0 && k[0] == kind
+		if !inTree && len(left) == 0 {
+			return nil
+		}
+		key, value := k, v
+		newer := len(left) > 0 && (!inTree || left[0] <= string(k))
+		if newer {
+			key, value = []byte(left[0]), s.recent[left[0]]
+		}
+		if value != nil {
+			if err := f(key, value); err != nil {
+				return err
+			}
+		}
+		if inTree && (!newer || left[0] == string(k)) {
+			k, v = c.Next()
+		}
+		if newer {
+			left = left[1:]
+		}
+	}
 }
