@@ -81,6 +81,9 @@ func (s *Set) reviewPlans(g *gathered) {
 // not listed.
 func (s *Set) reviewPlansOf(g *gathered, r *rule, one map[string]*person) {
 	table := r.number != nil && r.number.Plans != nil
+	if r.home.pack != "" { // a regime speaks of plans that somebody else has
+		return
+	}
 	if r.plans == nil && !table || len(r.on) == 0 || !r.home.everyone && len(r.home.only) == 0 {
 		return
 	}
@@ -95,6 +98,8 @@ func (s *Set) reviewPlansOf(g *gathered, r *rule, one map[string]*person) {
 	}
 	_, strangers := r.binds(s.stranger, "")
 	switch {
+	case !bound && r.home.pack != "":
+		// A regime has numbers for more plans than anybody's accounts have.
 	case !bound:
 		plans := sorted(r.plans)
 		if r.plans == nil {
