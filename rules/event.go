@@ -102,14 +102,20 @@ func (r *eventRule) readsRequest(c candidate) bool {
 		slices.ContainsFunc(r.recipient, reads) || slices.ContainsFunc(r.thread, reads) || slices.ContainsFunc(r.account, reads)
 }
 
+// hears reports whether a limit counts differently once a recipient replied, or
+// became a connection.
+func (r *rule) hears() (replies, connections bool) {
+	replies = r.measure == ratelimit.Unanswered || r.measure == ratelimit.Settling || r.ReturnedOnReply != nil ||
+		r.measure == ratelimit.Ratio && r.good == ratelimit.Replied
+	return replies, r.measure == ratelimit.Settling || r.measure == ratelimit.Ratio && r.good == ratelimit.Connected
+}
+
 // wantEvents notes which events change anything under these rules: bodies are
 // not read for the others.
 func (s *Set) wantEvents() {
 	s.wants = map[string]bool{}
 	for _, r := range s.limits {
-		replies := r.measure == ratelimit.Unanswered || r.measure == ratelimit.Settling || r.ReturnedOnReply != nil ||
-			r.measure == ratelimit.Ratio && r.good == ratelimit.Replied
-		connections := r.measure == ratelimit.Settling || r.measure == ratelimit.Ratio && r.good == ratelimit.Connected
+		replies, connections := r.hears()
 		s.wants[meansReply] = s.wants[meansReply] || replies
 		s.wants[meansConnect] = s.wants[meansConnect] || connections
 		s.wants[meansThread] = s.wants[meansThread] || replies || connections || r.each || r.people

@@ -26,6 +26,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add([]byte(wired + accountsOf))
 	f.Add([]byte("\r\r:"))
+	f.Add([]byte(everything))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		fsys := fstest.MapFS{"f.yaml": {Data: text}, "wire.yaml": {Data: []byte(wired)}}
 		began := time.Now()
@@ -53,7 +54,13 @@ func FuzzLoad(f *testing.F) {
 		for _, account := range append(s.AccountNames(), "x~1") {
 			s.AccountClaims(account, began)
 			for _, name := range s.MessageNames() {
-				s.Claims(sending(s, name, "r1", "r2"), account, began)
+				d := sending(s, name, "r1", "r2")
+				d.Messages[0].text = "Hi {{name}}"
+				s.Claims(d, account, began)
+				s.Rates(d, account)
+				s.Content(d, account)
+				s.ContentWarnings(d, account)
+				s.OnStoreError(d, account)
 			}
 		}
 	})

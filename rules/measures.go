@@ -50,14 +50,30 @@ func companies() []company {
 // has reports whether a limit has a key, and says more with it than without.
 func (l *limit) has(key string) bool {
 	switch key {
-	case "ramp":
-		return l.Ramp != nil
+	case "allow":
+		return l.Allow != nil
+	case "pace":
+		return l.Pace != nil
+	case "rate":
+		return l.Rate != nil
+	case "unanswered":
+		return l.Unanswered != nil
+	case "after_connecting":
+		return l.AfterConnecting != nil
+	case "similar":
+		return l.Similar != nil
+	case "reply_rate":
+		return l.ReplyRate != nil
+	case "degree_share":
+		return l.DegreeShare != nil
+	case "concurrent":
+		return l.Concurrent != nil
 	case "hours":
 		return len(l.Hours) > 0
 	case "content":
 		return l.Content != nil
-	case "after_connecting":
-		return l.AfterConnecting != nil
+	case "ramp":
+		return l.Ramp != nil
 	case "by":
 		return l.By.S == "recipient"
 	case "scope":

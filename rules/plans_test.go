@@ -18,7 +18,7 @@ func TestAPlanThatIsNearlyAnotherIsAnError(t *testing.T) {
 		{wired + "defaults: {plan: fre}\nlimits: [{name: a, on: '*', plans: fre, allow: 1, per: day}]", `rules.yaml:23:18: the plan "fre" is nearly the plan "free"`},
 		{wired + "defaults: {plan: Free}", `did you mean "free"?`},
 		{plansOf + "limits: [{name: a, on: '*', plans: glod, allow: 1, per: day}, {name: b, on: '*', plans: gold, allow: 1, per: day}]", `the plan "glod" is nearly the plan "gold"`},
-		{plansOf + "limits: [{name: a, on: '*', plans: [premium_business, premium-business], allow: 1, per: day}]", `the plan "premium-business" is nearly the plan "premium_business"`},
+		{plansOf + "limits: [{name: a, on: '*', plans: [front_desk, front-desk], allow: 1, per: day}]", `the plan "front-desk" is nearly the plan "front_desk"`},
 		{wired + "accounts: {anna: {plan: silevr}}\nlimits: [{name: a, on: '*', plans: silver, allow: 1, per: day}]", `rules.yaml:23:25: no limit knows the plan "silevr"`},
 	} {
 		_, err := loadText(t, c.text)

@@ -25,6 +25,7 @@ func (s *Set) review(g *gathered) {
 	s.reviewAccounts(g)
 	s.reviewLimits(g)
 	s.reviewCredits(g)
+	s.reviewEvents(g)
 	s.reviewCooldowns(g)
 	s.reviewOverlap(g)
 	s.reviewAge(g)
@@ -84,7 +85,7 @@ func (s *Set) reviewAccounts(g *gathered) {
 			}
 		}
 		for _, r := range s.limits {
-			if r.number == nil || r.number.Plans == nil || len(r.on) == 0 || !r.home.everyone && !r.home.only[name] || r.plans != nil && !r.plans[p.plan] {
+			if r.home.pack != "" || r.number == nil || r.number.Plans == nil || len(r.on) == 0 || !r.home.everyone && !r.home.only[name] || r.plans != nil && !r.plans[p.plan] {
 				continue
 			}
 			if _, ok := r.number.Plans[p.plan]; !ok {
@@ -130,6 +131,25 @@ func (s *Set) reviewScale(g *gathered, r *rule) {
 	for _, name := range sorted(s.accounts) {
 		if (r.home.everyone || r.home.only[name]) && !r.scale.answers(s.accounts[name], name) {
 			g.l.r.warn(r.Scale.pos, why, r.name, strconv.Quote(name))
+		}
+	}
+}
+
+// reviewEvents warns where a limit waits for what nothing in the files tells.
+func (s *Set) reviewEvents(g *gathered) {
+	told := map[string]bool{}
+	for _, e := range s.matcher.events {
+		told[e.service+" "+e.def.Means] = true
+	}
+	for _, r := range s.limits {
+		replies, connections := r.hears()
+		for _, service := range r.services() {
+			if replies && !told[service+" "+meansReply] {
+				g.l.r.warn(r.Name.pos, "nothing tells when somebody replies on %s: to the limit %q nobody ever does\ndescribe it under events:, with means: reply", service, r.name)
+			}
+			if connections && !told[service+" "+meansConnect] {
+				g.l.r.warn(r.Name.pos, "nothing tells when somebody becomes a connection on %s: to the limit %q nobody ever does\ndescribe it under events:, with means: connected", service, r.name)
+			}
 		}
 	}
 }
