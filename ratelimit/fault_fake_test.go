@@ -156,7 +156,6 @@ func (p fakePrimary) Charge(ctx context.Context, r Request, _ int64) error {
 func forceCharge(s *fakeServer, m *Memory, r Request) error {
 	s.mu.Lock()
 	known := s.charged[r.ID]
-	s.charged[r.ID] = true
 	s.mu.Unlock()
 	if known {
 		return nil
@@ -166,8 +165,12 @@ func forceCharge(s *fakeServer, m *Memory, r Request) error {
 		r.Claims[i].Shadow = true
 	}
 	d, err := m.Reserve(context.Background(), r) // nothing if the id is open
-	if err != nil || d.Repeated {
+	if err != nil {
 		return err
+	}
+	s.set(func() { s.charged[r.ID] = true })
+	if d.Repeated {
+		return nil
 	}
 	return m.Keep(context.Background(), r.ID)
 }

@@ -252,7 +252,12 @@ func (g *Guarded) repeat(ctx context.Context, n *note) error {
 		if !ok {
 			return nil
 		}
-		if err := c.Charge(ctx, without(*n.Request, n.Items), n.At); err != nil || len(n.Items) == 0 {
+		r := without(*n.Request, n.Items)
+		err := c.Charge(ctx, r, n.At)
+		if errors.Is(err, ErrSkew) { // it was sent so long ago that windows have passed; others have not
+			err = c.Charge(ctx, current(r, g.now()), n.At)
+		}
+		if err != nil || len(n.Items) == 0 {
 			return err
 		}
 		return g.primary.CancelItems(ctx, n.ID, n.Items)
@@ -277,5 +282,11 @@ func without(r Request, items []int) Request {
 		r.Claims = slices.DeleteFunc(slices.Clone(r.Claims), func(c Claim) bool { return slices.Contains(items, c.Item) })
 	}
 	r.Replace, r.Dry = false, false
+	return r
+}
+
+// current leaves out the claims whose windows have passed.
+func current(r Request, now int64) Request {
+	r.Claims = slices.DeleteFunc(slices.Clone(r.Claims), func(c Claim) bool { return c.Measure == Calendar && c.Windows[2].End <= now })
 	return r
 }
