@@ -88,7 +88,7 @@ func (g *engine) observe(e *Event) error {
 		rec.connected = at
 	case e.Kind == Replied && at > rec.replied:
 		rec.replied = at
-		if err := g.repay(account, rec, at); err != nil {
+		if err := g.repay(account, rec, at, now); err != nil {
 			return err
 		}
 		if err := g.answered(account, rec); err != nil {

@@ -86,7 +86,7 @@ func (x *trial) turn(s turn) {
 				continue
 			}
 			if e == nil {
-				x.Fatalf("turn %d: %s, which the model does not know", x.turns, a.Call)
+				x.Fatalf("turn %d: %s, which the model does not know: %+v", x.turns, a.Call, a.Decision)
 			}
 			if a.Decision.Verdict != Go {
 				x.Fatalf("turn %d: %s: %+v", x.turns, a.Call, a.Decision)

@@ -551,17 +551,22 @@ func (m *model) find(id string) *spent {
 
 // giveBack takes out what which says of a message.
 func (m *model) giveBack(e *spent, which func(t *taken) bool) {
+	var gone []taken
 	e.claims = slices.DeleteFunc(e.claims, func(t taken) bool {
-		if !which(&t) {
-			return false
+		out := which(&t)
+		if out {
+			gone = append(gone, t)
 		}
-		if t.first {
-			if name := counterOf(e.account, &t.Claim); m.first[name] == e.slot {
+		return out
+	})
+	for i := range gone {
+		// A counter begins anew where its first charge was its only one.
+		if name, left := counterOf(e.account, &gone[i].Claim), false; gone[i].first {
+			if m.each(name, func(*spent, *taken) { left = true }); !left {
 				m.first[name] = 0
 			}
 		}
-		return true
-	})
+	}
 	if len(e.claims) == 0 {
 		m.events = slices.DeleteFunc(m.events, func(o *spent) bool { return o == e })
 	}
@@ -593,9 +598,12 @@ func (m *model) observe(e *Event) {
 				t.good = true
 			}
 		}
-		m.giveBack(s, func(t *taken) bool {
-			return t.Returned > 0 && t.Recipient == e.Recipient && s.slot <= at && at < s.slot+t.Returned
-		})
+		returned := func(t *taken) bool {
+			return t.Returned > 0 && t.Recipient == e.Recipient && s.slot <= at && m.now < s.slot+t.Returned
+		}
+		if slices.ContainsFunc(s.claims, func(t taken) bool { return returned(&t) }) {
+			m.giveBack(s, returned)
+		}
 	}
 }
 

@@ -57,11 +57,12 @@ func (g *engine) disown(account, id string, ch *charge) error {
 	return nil
 }
 
-// repay gives back what a reply at a time gives back.
-func (g *engine) repay(account string, rec *record, at int64) error {
+// repay gives back what a reply at a time gives back. One that is learned of
+// too late gives nothing back, wherever the sweep is by then.
+func (g *engine) repay(account string, rec *record, at, now int64) error {
 	var paid []debt
 	rec.owed = slices.DeleteFunc(rec.owed, func(o debt) bool {
-		due := o.slot <= at && at < o.until
+		due := o.slot <= at && now < o.until
 		if due {
 			paid = append(paid, o)
 		}
