@@ -69,6 +69,13 @@ type model struct {
 	replied, connected map[fact]int64
 	groups             []*modelGroup
 	first              map[string]int64
+	byCounter          map[string][]mention // nil after a change
+}
+
+// A mention is a claim of a message.
+type mention struct {
+	e *spent
+	t *taken
 }
 
 func newModel() *model {
@@ -120,12 +127,19 @@ func partsOf(r *Request) (parts []*part) {
 
 // each visits all that was taken from a counter.
 func (m *model) each(counter string, f func(e *spent, t *taken)) {
-	for _, e := range m.events {
-		for i := range e.claims {
-			if t := &e.claims[i]; t.Cost > 0 && counterOf(e.account, &t.Claim) == counter {
-				f(e, t)
+	if m.byCounter == nil {
+		m.byCounter = map[string][]mention{}
+		for _, e := range m.events {
+			for i := range e.claims {
+				if t := &e.claims[i]; t.Cost > 0 {
+					name := counterOf(e.account, &t.Claim)
+					m.byCounter[name] = append(m.byCounter[name], mention{e, t})
+				}
 			}
 		}
+	}
+	for _, x := range m.byCounter[counter] {
+		f(x.e, x.t)
 	}
 }
 
@@ -260,14 +274,10 @@ func (m *model) allowed(p *part, at int64) int64 {
 // spaced reports whether a time is after what every message before it takes.
 func (m *model) spaced(p *part, at int64) bool {
 	cl := p.claim()
-	for _, e := range m.events {
-		var n int64
-		for i := range e.claims {
-			if counterOf(e.account, &e.claims[i].Claim) == p.counter {
-				n += e.claims[i].Cost
-			}
-		}
-		if n > 0 && at < e.slot+n*spacing(cl, e.id) {
+	costs := map[*spent]int64{}
+	m.each(p.counter, func(e *spent, t *taken) { costs[e] += t.Cost })
+	for e, n := range costs {
+		if at < e.slot+n*spacing(cl, e.id) {
 			return false
 		}
 	}
@@ -535,6 +545,7 @@ func (m *model) take(r *Request, d *Decision) *spent {
 			t.first, m.first[p.counter] = f == 0, d.At
 		}
 		e.claims = append(e.claims, t)
+		m.byCounter = nil
 	}
 	return e
 }
@@ -551,6 +562,7 @@ func (m *model) find(id string) *spent {
 
 // giveBack takes out what which says of a message.
 func (m *model) giveBack(e *spent, which func(t *taken) bool) {
+	m.byCounter = nil
 	var gone []taken
 	e.claims = slices.DeleteFunc(e.claims, func(t taken) bool {
 		out := which(&t)
@@ -567,7 +579,7 @@ func (m *model) giveBack(e *spent, which func(t *taken) bool) {
 			}
 		}
 	}
-	if len(e.claims) == 0 {
+	if m.byCounter = nil; len(e.claims) == 0 {
 		m.events = slices.DeleteFunc(m.events, func(o *spent) bool { return o == e })
 	}
 }
