@@ -24,15 +24,16 @@ func (m *Memory) Export(ctx context.Context, w io.Writer) error {
 	if err := writeHeader(out, m.engine.clock.read()); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.shelf.accounts)) {
-		a := m.shelf.accounts[name]
-		if err := writeLine(out, a.wide); err != nil {
-			return err
+	records := map[string]*record{} // in the order of the embedded store's file
+	for _, a := range m.shelf.accounts {
+		records[string(appendKey(nil, kindRecord, a.wide.account, ""))] = a.wide
+		for key, rec := range a.keyed {
+			records[string(appendKey(nil, kindRecord, rec.account, key))] = rec
 		}
-		for _, key := range slices.Sorted(maps.Keys(a.keyed)) {
-			if err := writeLine(out, a.keyed[key]); err != nil {
-				return err
-			}
+	}
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		if err := writeLine(out, records[key]); err != nil {
+			return err
 		}
 	}
 	return out.Flush()
