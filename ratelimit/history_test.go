@@ -301,7 +301,7 @@ var worldLimits = []Claim{
 	{Limit: "pace", Measure: Pace, Span: 90},
 	{Limit: "jittered", Measure: Pace, Span: 60, Jitter: 40},
 	{Limit: "pair", Measure: Rolling, Allow: 2, Span: 1500, Key: byRecipient},
-	{Limit: "life", Measure: Lifetime, Allow: 60},
+	{Limit: "life", Measure: Lifetime, Allow: 20},
 	{Limit: "shadow", Measure: Calendar, Unit: "second", Allow: 1, Shadow: true},
 	{Limit: "reach", Measure: Calendar, Unit: "second", Distinct: true, Allow: 2},
 	{Limit: "reach-rolling", Measure: Rolling, Distinct: true, Allow: 3, Span: 1100},
@@ -317,7 +317,7 @@ var worldLimits = []Claim{
 	{Limit: "settling", Measure: Settling, Allow: 1, Span: 3000, Key: byRecipient},
 	{Limit: "settling-long", Measure: Settling, Allow: 2, Key: byRecipient},
 	{Limit: "similar", Measure: Similar, Allow: 3, Rate: 800_000, Gap: 30 * hour},
-	{Limit: "exact", Measure: Similar, Allow: 2, Rate: 1_000_000, Gap: 2 * hour},
+	{Limit: "exact", Measure: Similar, Allow: 2, Rate: 1_000_000, Gap: 40 * hour},
 	{Limit: "answered", Measure: Ratio, Good: Replied, Rate: 300_000, Sample: 4, Span: 5000},
 	{Limit: "close", Measure: Ratio, Good: Connected, Rate: 500_000, Sample: 4, Span: 4000},
 }

@@ -32,13 +32,14 @@ type trial struct {
 	model  *model
 	ctx    context.Context
 	turns  int
-	late   *turn // the last request that was told a later time
+	short  map[string]int // how often a limit kept a request back
+	late   *turn          // the last request that was told a later time
 }
 
 func newTrial(t testing.TB) *trial {
 	clock := &fakeClock{ms: t0}
 	store := NewMemory(Options{Now: clock.now})
-	return &trial{fatal: t, clock: clock, store: store, player: newPlayer(store, clock.add), model: newModel(), ctx: t.Context()}
+	return &trial{fatal: t, clock: clock, store: store, player: newPlayer(store, clock.add), model: newModel(), short: map[string]int{}, ctx: t.Context()}
 }
 
 func (x *trial) turn(s turn) {
@@ -121,6 +122,7 @@ func (x *trial) reserve(s turn) {
 	m, r := x.model, &s.Request
 	before := x.store.image()
 	d := x.play(s)[0].Decision
+	x.short[d.Limit]++
 	at, ever := m.earliest(r)
 	if ever != !d.Never() || ever && d.At != at {
 		x.Fatalf("turn %d, t0%+d: %s\n%v at t0%+d for %s, never %v; the model says t0%+d, ever %v",
@@ -246,9 +248,15 @@ func TestTheLedgerAgreesWithTheModel(t *testing.T) {
 					t.Logf("seed %d: QUOTAGATE_MODEL_SEED=%d QUOTAGATE_MODEL_OPS=1 go test -run '%s'", seed, seed, t.Name())
 				}
 			}()
+			short := 0
 			for done := 0; done < each; done += turns {
-				newTrial(t).run(newSeeded(seed), w, turns)
+				x := newTrial(t)
+				x.run(newSeeded(seed), w, turns)
 				seed++
+				short += x.short[name]
+			}
+			if each >= 1000 && len(w.limits) == 1 && name != "shadow" && short < each/100 {
+				t.Errorf("%s kept %d requests back in %d operations", name, short, each)
 			}
 		})
 	}
@@ -261,7 +269,7 @@ func TestAShortHistoryAgreesWithTheModel(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {
 				clock := &fakeClock{ms: t0}
 				store := NewMemory(Options{Now: clock.now})
-				x := &trial{fatal: r, clock: clock, store: store, player: newPlayer(store, clock.add), model: newModel(), ctx: t.Context()}
+				x := &trial{fatal: r, clock: clock, store: store, player: newPlayer(store, clock.add), model: newModel(), short: map[string]int{}, ctx: t.Context()}
 				x.run(drawn{r}, worlds()[name], rapid.IntRange(5, 60).Draw(r, "turns"))
 			})
 		})
