@@ -27,16 +27,14 @@ func (e *Enforcer) gate() *ratelimit.Gate {
 
 type transitKey struct{}
 
-// rate asks the rates, once for a request however often the ledger is asked
-// after it. It reports whether they let it through; if not, the decision says
-// why.
+// rate asks the rates. It reports whether they let the request through; if not,
+// the decision says why.
 func (t *transit) rate(ctx context.Context) (bool, error) {
-	if t.passed || t.e.Rates == nil || t.dry {
+	if t.e.Rates == nil || t.dry {
 		return true, nil
 	}
 	rates := t.set.Rates(t.sending, t.account)
 	if len(rates) == 0 {
-		t.passed = true
 		return true, nil
 	}
 	var p ratelimit.Passage
@@ -54,7 +52,6 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 		t.goesAnyway(limit, !t.set.Warns(limit))
 	}
 	if p.Limit == "" {
-		t.passed = true
 		return true, nil
 	}
 	t.decision = t.refused(p.Limit, rateWords(rates, p.Limit))

@@ -35,7 +35,6 @@ type transit struct {
 	noted    bool // that it is held
 	dry      bool // only asks: nothing is taken
 
-	passed   bool            // its rates let it through
 	shadowed []string        // limits outside the ledger that would have refused it
 	warned   []string        // those that only warn
 	slotted  bool            // waited for the slot of the same message
@@ -136,7 +135,8 @@ func (t *transit) what() string {
 // lead is the message, or the call, in whose words the request is refused.
 func (t *transit) lead() *rules.Message { return &t.sending.Messages[0] }
 
-// ask finds out who sends, lets the rates have their say, and reserves.
+// ask finds out who sends, lets the rates have their say, once for a request
+// however often the ledger is asked after it, and reserves.
 func (t *transit) ask(ctx context.Context) error {
 	if err := t.who(ctx); err != nil {
 		return err
