@@ -611,7 +611,7 @@ func (m *model) observe(e *Event) {
 			}
 		}
 		returned := func(t *taken) bool {
-			return t.Returned > 0 && t.Recipient == e.Recipient && s.slot <= at && m.now < s.slot+t.Returned
+			return t.Returned > 0 && t.Recipient == e.Recipient && s.slot <= at && at < s.slot+t.Returned
 		}
 		if slices.ContainsFunc(s.claims, func(t taken) bool { return returned(&t) }) {
 			m.giveBack(s, returned)

@@ -41,7 +41,7 @@ type alike struct {
 	groups []string // of a band
 
 	exact, signature string     // of a group
-	people           []received // in the order of their first message
+	people           []received // in the order of their first message, by the name of then
 	others           int64      // messages to further recipients, whose names are not kept
 }
 
@@ -249,7 +249,7 @@ func (similarKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
 		g.alike.until = until
 		m.tellBands(cl, name, until)
 	}
-	ch.where = groupKey + name
+	ch.where, ch.label = groupKey+name, cl.Recipient
 	return true
 }
 
@@ -316,7 +316,7 @@ func (similarKind) refund(c *counter, ch *charge, _ func(string) *record) {
 		c.warned = 0
 	}
 	for j := range c.alike.people {
-		if p := &c.alike.people[j]; p.who == ch.recipient {
+		if p := &c.alike.people[j]; p.who == ch.label {
 			if p.n -= ch.cost; p.n <= 0 {
 				c.alike.people = slices.Delete(c.alike.people, j, j+1)
 			}
@@ -348,19 +348,6 @@ func (similarKind) merge(c, o *counter) {
 	}
 	a.others += o.alike.others
 	c.span, c.warned = max(c.span, o.span), max(c.warned, o.warned)
-}
-
-func (similarKind) same(c *counter, from, to string) {
-	if c.alike == nil {
-		return
-	}
-	i := slices.IndexFunc(c.alike.people, func(p received) bool { return p.who == from })
-	if i < 0 {
-		return
-	}
-	n := c.alike.people[i].n
-	c.alike.people = slices.Delete(c.alike.people, i, i+1)
-	c.alike.add(to, n, exactEntries+groupSpare)
 }
 
 func (similarKind) over(c *counter, at int64) bool {
