@@ -196,7 +196,7 @@ func TestWhatCannotBeCompactedStaysAsItIs(t *testing.T) {
 	}
 }
 
-type charger interface {
+type restorer interface {
 	Charge(ctx context.Context, r Request, at int64) error
 }
 
@@ -207,7 +207,7 @@ func TestWhatWasSentIsChargedWhateverTheRoomAndOnce(t *testing.T) {
 			s.daily("day", 0), rolling("roll", 1, hour), pace("pace", hour), concurrent("busy", 1), s.daily("reach", 1).distinct().to("bert"),
 		}}
 		for range 3 {
-			if err := s.Store.(charger).Charge(context.Background(), r, t0+30*minute); err != nil {
+			if err := s.Store.(restorer).Charge(context.Background(), r, t0+30*minute); err != nil {
 				s.t.Fatal(err)
 			}
 		}
@@ -218,7 +218,7 @@ func TestWhatWasSentIsChargedWhateverTheRoomAndOnce(t *testing.T) {
 		s.want(s.look(pace("pace", hour)), Refused, t0+90*minute, "pace")
 		// One that is open is known.
 		_, id := s.ask(lifetime("life", 9))
-		if err := s.Store.(charger).Charge(context.Background(), Request{ID: id, Account: "anna", Claims: []Claim{lifetime("life", 9)}}, 0); err != nil {
+		if err := s.Store.(restorer).Charge(context.Background(), Request{ID: id, Account: "anna", Claims: []Claim{lifetime("life", 9)}}, 0); err != nil {
 			s.t.Fatal(err)
 		}
 		s.wantUsed(lifetime("life", 9), 1)
@@ -230,7 +230,7 @@ func TestWhatHasPassedIsNotChargedToThePresent(t *testing.T) {
 		old := s.daily("day", 5)
 		s.clock.set(t0 + 2*day)
 		s.ask(s.daily("day", 5))
-		if err := s.Store.(charger).Charge(context.Background(), Request{ID: "lost", Account: "anna", Claims: []Claim{old}}, t0+hour); err != nil {
+		if err := s.Store.(restorer).Charge(context.Background(), Request{ID: "lost", Account: "anna", Claims: []Claim{old}}, t0+hour); err != nil {
 			s.t.Fatal(err)
 		}
 		s.wantUsed(s.daily("day", 5), 1)

@@ -29,7 +29,7 @@ func (g *engine) owe(account, id string, claims []Claim, charges []charge, slot,
 			if err != nil {
 				return err
 			}
-			rec.owed = slices.DeleteFunc(rec.owed, func(o debt) bool { return o.until <= now || o.id == id && o.charge.equal(ch) })
+			rec.owed = slices.DeleteFunc(rec.owed, func(o debt) bool { return o.until+lingers <= now || o.id == id && o.charge.equal(ch) })
 			rec.owed = append(rec.owed, debt{id: id, slot: slot, until: slot + cl.Returned, charge: *ch})
 			g.shelf.touch(rec)
 			break
@@ -58,11 +58,11 @@ func (g *engine) disown(account, id string, ch *charge) error {
 }
 
 // repay gives back what a reply at a time gives back. One that is learned of
-// too late gives nothing back, wherever the sweep is by then.
+// long after gives nothing back, wherever the sweep is by then.
 func (g *engine) repay(account string, rec *record, at, now int64) error {
 	var paid []debt
 	rec.owed = slices.DeleteFunc(rec.owed, func(o debt) bool {
-		due := o.slot <= at && now < o.until
+		due := o.slot <= at && at < o.until && now < o.until+lingers
 		if due {
 			paid = append(paid, o)
 		}
@@ -79,6 +79,9 @@ func (g *engine) repay(account string, rec *record, at, now int64) error {
 			res.charges = slices.DeleteFunc(slices.Clone(res.charges), func(ch charge) bool {
 				return ch.of(&o.charge) && ch.item == o.charge.item && ch.recipient == o.charge.recipient
 			})
+			if res.state == booked {
+				g.shelf.book(res) // a crash must not give it back again
+			}
 		}
 	}
 	return nil

@@ -1,6 +1,9 @@
 package ratelimit
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+)
 
 func TestAReplyInTimeGivesTheChargeBackOnce(t *testing.T) {
 	pot := Pot{Label: "p", Units: 5, Start: t0 - day}
@@ -55,4 +58,41 @@ func TestWhatWasGivenBackIsNotGivenBackByAReply(t *testing.T) {
 		s.observe(Event{Recipient: "bert", Kind: Replied})
 		s.wantUsed(c, 1)
 	})
+}
+
+// It counts by its own time, also where it was learned of later.
+func TestAReplyThatIsLearnedOfLateCountsByItsTime(t *testing.T) {
+	eachLaw(t, func(s *testStore) {
+		c := lifetime("inmail", 5)
+		s.ask(c.to("bert").returning(hour))
+		s.clock.set(t0 + day)
+		s.ask(c.to("carl").returning(hour))
+		s.observe(Event{Recipient: "bert", Kind: Replied, At: t0 + hour - 1})
+		s.wantUsed(c, 1)
+		s.observe(Event{Recipient: "bert", Kind: Replied})
+		s.wantUsed(c, 1)
+	})
+}
+
+// A booking whose charge a reply gave back is not given back again when its
+// process dies.
+func TestACrashAfterAReplyGivesNothingBackTwice(t *testing.T) {
+	c := &fakeClock{ms: t0}
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	s := &testStore{Store: openAt(t, path, c), t: t, clock: c}
+	p, inmail := pace("pace", minute).waiting(hour), lifetime("inmail", 5)
+	s.ask(p, inmail)
+	_, id := s.ask(p, inmail.to("bert").returning(hour))
+	s.clock.set(t0 + minute) // its slot has come, it was not fired yet
+	s.observe(Event{Recipient: "bert", Kind: Replied})
+	s.wantUsed(inmail, 1)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.Store = openAt(t, path, c)
+	s.wantUsed(inmail, 1)
+	s.want(s.fire(id), Gone, s.clock.ms, "")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

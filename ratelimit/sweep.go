@@ -22,7 +22,7 @@ func (r *record) forget(now int64) bool {
 	before := r.weighs()
 	at := now - lingers
 	r.counters = slices.DeleteFunc(r.counters, func(c counter) bool { return kindOf(c.measure).over(&c, at) })
-	r.owed = slices.DeleteFunc(r.owed, func(o debt) bool { return o.until <= now })
+	r.owed = slices.DeleteFunc(r.owed, func(o debt) bool { return o.until <= at })
 	r.holds = slices.DeleteFunc(r.holds, func(h hold) bool { return h.over(at) })
 	if r.replied <= at {
 		r.replied = 0
