@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,17 @@ func TestNoPotIsLeftOut(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// A country that skipped a day had no credits on it.
+func TestNothingAccruesOnADayThatNeverWas(t *testing.T) {
+	s := mustLoad(t, wired+"defaults: {timezone: Pacific/Apia}\ncredits: {mail: {accrue: 2, per: day, carry: 3d}}\nlimits: [{name: mail, on: acme.message, credits: mail}]")
+	for _, now := range []string{"2011-12-30T09:00:00Z", "2011-12-30T13:00:00Z", "2012-01-01T13:00:00Z"} {
+		pots := s.Claims(to("r1"), "y", mustTime(t, now))[0].Pots
+		if len(pots) < 3 || slices.ContainsFunc(pots, func(p ratelimit.Pot) bool { return p.Label == "2011-12-30" }) {
+			t.Errorf("at %s:\n%s", now, potLines(pots))
 		}
 	}
 }

@@ -254,6 +254,10 @@ func TestRates(t *testing.T) {
 	if s.Warns("all") || !s.Warns("slow") || s.Warns("day") {
 		t.Error("slow is the one that only warns")
 	}
+	s = mustLoad(t, wired+"limits: [{name: slow, on: acme.message, rate: 3, per: 10s, action: warn, mode: shadow}]")
+	if s.Warns("slow") || s.Limits()[0].Mode != "shadow" {
+		t.Error("a shadow only counts")
+	}
 }
 
 func TestOnStoreErrorIsTheStrictest(t *testing.T) {
