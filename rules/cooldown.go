@@ -43,6 +43,7 @@ func coolingWord(o Outcome) string {
 
 // compileCooldowns checks the cool-downs of all files.
 func (s *Set) compileCooldowns(g *gathered) {
+	s.watched = map[string]bool{}
 	known := map[string]bool{}
 	for _, name := range messageNames(g.messages) {
 		service, _ := split(name)
@@ -50,8 +51,13 @@ func (s *Set) compileCooldowns(g *gathered) {
 	}
 	for _, f := range g.l.order {
 		for _, c := range f.file.Cooldowns {
-			s.coolRules = append(s.coolRules, compileCooldown(c, f, known, g.l.r.at))
+			r := compileCooldown(c, f, known, g.l.r.at)
+			s.coolRules = append(s.coolRules, r)
+			s.watched[r.scope] = true
 		}
+	}
+	for _, r := range s.limits {
+		s.watched[ofService] = s.watched[ofService] || r.service
 	}
 }
 
@@ -163,18 +169,16 @@ func (r *coolRule) binds(account, service string) bool {
 // the sending: nil where no cool-down and no limit of these rules
 // is on such.
 func (s *Set) Watches(d *Sending) (services, recipients []string) {
-	ofServices := s.cools(ofService) || slices.ContainsFunc(s.limits, func(r *rule) bool { return r.service })
-	ofRecipients := s.cools(ofRecipient)
-	if !ofServices && !ofRecipients {
+	if !s.watched[ofService] && !s.watched[ofRecipient] {
 		return nil, nil
 	}
 	seen := map[string]bool{}
 	for i := range d.Messages {
 		m := &d.Messages[i]
-		if scope := scopeOf(m.Service); ofServices && !slices.Contains(services, scope) {
+		if scope := scopeOf(m.Service); s.watched[ofService] && !slices.Contains(services, scope) {
 			services = append(services, scope)
 		}
-		if !ofRecipients || m.Kind == requestKind {
+		if !s.watched[ofRecipient] || m.Kind == requestKind {
 			continue
 		}
 		for _, to := range m.keys() {
@@ -185,11 +189,6 @@ func (s *Set) Watches(d *Sending) (services, recipients []string) {
 		}
 	}
 	return services, recipients
-}
-
-// cools reports whether some cool-down has a scope.
-func (s *Set) cools(scope string) bool {
-	return slices.ContainsFunc(s.coolRules, func(r *coolRule) bool { return r.scope == scope })
 }
 
 // keys are the counters by recipient that a message is counted on.

@@ -120,5 +120,5 @@ func (s *Set) wantEvents() {
 		s.wants[meansConnect] = s.wants[meansConnect] || connections
 		s.wants[meansThread] = s.wants[meansThread] || replies || connections || r.each || r.people
 	}
-	s.wants[meansThread] = s.wants[meansThread] || s.cools(ofRecipient)
+	s.wants[meansThread] = s.wants[meansThread] || s.watched[ofRecipient]
 }

@@ -62,12 +62,11 @@ func (s *Sighting) Learn(requestBody []byte, status int, h http.Header, response
 	if good {
 		k.answer.json, k.answer.hasJSON = hear(h, responseBody)
 	}
-	if len(requestBody) <= mostHeard && !tooLong(s.call.Query) {
-		if c, err := readBody(s.call.Header, requestBody); err == nil {
-			k.request = c
-		} else {
-			k.garbled = true
-		}
+	k.garbled = len(requestBody) > mostHeard || tooLong(s.call.Query)
+	if !k.garbled {
+		var err error
+		k.request, err = readBody(s.call.Header, requestBody)
+		k.garbled = err != nil
 	}
 	for _, c := range s.listeners {
 		k.listen(c)

@@ -31,6 +31,7 @@ type Set struct {
 	likeness  bool            // some limit asks how alike they are
 	warnOnly  map[string]bool // limits with action: warn
 	coolRules []*coolRule
+	watched   map[string]bool    // the scopes that may be on hold
 	wants     map[string]bool    // what events mean that some limit asks about
 	byName    map[string][]*rule // by the name of the message, in the order of the files
 }
