@@ -79,6 +79,10 @@ func TestWrongRuleTestsAreRefusedWithTheirPlace(t *testing.T) {
 		{"rules: x.yaml\ntests: [{name: a, steps: [{after: 1h, expect: {decision: forward}}]}]", "this step sends nothing"},
 		{"rules: x.yaml\ntests: [{name: a, steps: [{send: {request: GET https://a.test}, expect: {decision: forwards}}]}]", `did you mean "forward"?`},
 		{"rules: x.yaml\ntests: [{name: a, start: noon, steps: [{after: 1h}]}]", "is not a time"},
+		{"rules: x.yaml\ntests: [{name: a, steps: [{resume: {}}]}]", "nothing was sent before: it is not known whose account is meant"},
+		{"rules: x.yaml\ntests: [{name: a, steps: [{pause: {account: a}, resume: {account: a}}]}]", "a step pauses an account or resumes one"},
+		{"rules: x.yaml\ntests: [{name: a, steps: [{pause: {account: a, until: 1h}}]}]", `unknown key "until" in a pause`},
+		{"rules: x.yaml\ntests: [{name: a, steps: [{send: {request: GET https://a.test}, expect: {outcome: trottled}}]}]", `did you mean "throttled"?`},
 		{"rules: x.yaml\ntests: [{name: a, steps: [{after: 1h}]}, {name: a, steps: [{after: 1h}]}]", "two tests are named"},
 	} {
 		_, err := LoadTestsFS(testTree(c.text), "t/a.test.yaml")

@@ -12,7 +12,7 @@ const acme = `
 set:
   version: 1
   services:
-    acme: {hosts: [api.acme.test]}
+    acme: {hosts: [api.acme.test], account: {bearer: true}}
   messages:
     - name: acme.message
       match: {method: POST, path: /send}
@@ -20,11 +20,22 @@ set:
       recipients: [{json: '$.to[*]'}, {form: to}]
       outcome:
         not_sent: {status: 400}
+        throttled: {status: 429}
+        challenged: {status: 403}
     - name: acme.batch
       match: {method: POST, path: /batch}
       account: {json: $.from}
       each: '$.items[*]'
+  events:
+    - {name: acme.reply, match: {path: /inbox}, means: reply, each: '$.from[*]', account: {query: from}, recipient: {json: $}}
+  cooldowns:
+    - {on: throttled, for: 1h}
+    - {on: challenged, until: resumed}
   limits:
+    - {name: acme.patience, on: acme.message, unanswered: 1, by: recipient, when: 'facts.patient == true'}
+    - {name: acme.hint, on: acme.message, allow: 0, per: day, action: warn, when: 'plan == "hinted"'}
+    - {name: acme.quiet, on: acme.message, allow: 0, per: day, mode: shadow, when: 'plan == "hinted"'}
+    - {name: acme.calls, on: acme.request, rate: 2, per: minute, when: 'plan == "calls"'}
     - {name: acme.day, on: acme.*, allow: 3, per: day, when: 'plan != "big"'}
     - {name: acme.once, on: acme.message, allow: 1, per: lifetime, by: recipient, when: 'facts.careful == true'}
     - {name: acme.pace, on: acme.message, pace: 10s, wait: 5s}
@@ -59,7 +70,7 @@ const (
 	start = `
   - name: one
     start: 2026-11-21T09:00:00Z
-    given: {facts: {careful: false}}
+    given: {facts: {careful: false, patient: false}}
     steps:
 `
 )
@@ -94,6 +105,18 @@ func TestWhatHoldsIsSilent(t *testing.T) {
 		"the proxy's user": `
       - {send: {request: POST https://api.acme.test/send, proxy_user: anna}, expect: {account: anna, class: manual}}
       - {after: 1m, send: {request: POST https://api.acme.test/send, proxy_user: anna, unverified: true}, expect: {account: anna, class: automated, used: {acme.day: 2}}}`,
+		"a pause and its end": `
+      - {` + hello + `, expect: {decision: forward, cooldowns: [], warnings: [], warned: [], shadowed: []}}
+      - {pause: {for: 1h, why: holidays}, after: 1m, send: {repeat: last}, expect: {decision: reject, limit: paused, retry_after: 1h, reason: holidays}}
+      - {pause: {account: other}}
+      - {resume: {}, send: {repeat: last}, expect: {decision: forward}}
+      - {resume: {account: other}}`,
+		"a cool-down and its end": `
+      - {` + hello + `, upstream: {status: 429, header: {retry-after: "7200"}}, expect: {decision: forward, outcome: throttled, cooldowns: [throttled]}}
+      - {after: 1h, send: {repeat: last}, expect: {decision: reject, limit: paused, retry_after: 1h}}
+      - {after: 1h, send: {repeat: last}, upstream: {status: 403}, expect: {decision: forward, outcome: challenged, cooldowns: [challenged]}}
+      - {after: 9999h, send: {repeat: last}, expect: {decision: reject, limit: paused, never: true}}
+      - {resume: {}, send: {repeat: last}, expect: {decision: forward}}`,
 		"time alone, and until": `
       - {after: 1h}
       - {until: 2026-11-22T00:00:00Z, ` + hello + `, expect: {decision: forward}}`,
@@ -103,6 +126,33 @@ func TestWhatHoldsIsSilent(t *testing.T) {
 				t.Error(f)
 			}
 		})
+	}
+}
+
+// What an answer shows is learned before the next step.
+func TestAnswersAreLearnedFrom(t *testing.T) {
+	for _, f := range playAcme(t, `
+  - name: a reply
+    given: {facts: {careful: false, patient: true}}
+    steps:
+      - {`+hello+`, expect: {decision: forward}}
+      - {after: 1m, send: {repeat: last}, expect: {decision: reject, limit: acme.patience, never: true}}
+      - {send: {request: 'GET https://api.acme.test/inbox?from=anna'}, upstream: {json: {from: [r2]}}, expect: {decision: pass}}
+      - {`+hello+`, expect: {decision: reject, limit: acme.patience}}
+      - {send: {request: 'GET https://api.acme.test/inbox?from=anna'}, upstream: {json: {from: [r1]}}, expect: {decision: pass}}
+      - {after: 1s, `+hello+`, expect: {decision: forward}}
+  - name: limits that only warn
+    given: {plan: hinted, facts: {careful: false, patient: false}}
+    steps:
+      - {`+hello+`, expect: {decision: forward, warned: [acme.hint], shadowed: [acme.quiet]}}
+  - name: calls
+    given: {plan: calls, facts: {careful: false, patient: false}}
+    steps:
+      - {send: {request: 'GET https://api.acme.test/inbox', bearer: x}, times: 2, expect: {decision: pass}}
+      - {send: {repeat: last}, expect: {decision: reject, limit: acme.calls, status: 429}}
+      - {after: 1m, send: {repeat: last}, expect: {decision: pass}}
+`) {
+		t.Error(f)
 	}
 }
 
@@ -128,6 +178,11 @@ func TestWhatDoesNotHoldIsSaid(t *testing.T) {
 		{`used: {acme.day: 2}`, "1 are used of acme.day, want 2"},
 		{`used: {acme.year: 2}`, "no limit acme.year binds the account"},
 		{`never: true`, "it was not refused, want never"},
+		{`outcome: sent`, "the outcome is missing, want sent"},
+		{`cooldowns: [throttled, challenged]`, "the cool-downs are none, want challenged, throttled"},
+		{`warnings: [acme.day]`, "the warnings are none, want acme.day"},
+		{`warned: [acme.day]`, "the limits that warn are none, want acme.day"},
+		{`shadowed: [acme.day]`, "the shadow limits without room are none, want acme.day"},
 	} {
 		got := playAcme(t, start+"      - {"+hello+", expect: {"+c.expect+"}}")
 		if len(got) != 1 || got[0] != when+c.want {
@@ -140,12 +195,12 @@ func TestWhatDoesNotHoldIsSaid(t *testing.T) {
 func TestGivenHoldsForEveryAccount(t *testing.T) {
 	for _, f := range playAcme(t, `
   - name: plan
-    given: {plan: big, facts: {careful: false}}
+    given: {plan: big, facts: {careful: false, patient: false}}
     steps:
       - {`+hello+`, times: 10, every: 1m, expect: {decision: forward}}
   - name: timezone
     start: 2026-03-28T12:00:00+01:00
-    given: {timezone: Europe/Berlin, facts: {careful: true}}
+    given: {timezone: Europe/Berlin, facts: {careful: true, patient: false}}
     steps:
       - {`+hello+`}
       - {after: 1m, `+hello+`, expect: {decision: reject, limit: acme.once, never: true}}
