@@ -128,10 +128,7 @@ func againWords(c *ratelimit.Claim) string {
 func (t *transit) holdWords() string {
 	d := &t.decision
 	who := "the account"
-	switch {
-	case strings.HasPrefix(d.Key, scopePrefix):
-		who = "the service " + strings.TrimPrefix(d.Key, scopePrefix)
-	case d.Key != "":
+	if d.Key != "" {
 		who = "the recipient"
 	}
 	if d.Why == "" {
@@ -139,9 +136,6 @@ func (t *transit) holdWords() string {
 	}
 	return who + " is paused: " + d.Why
 }
-
-// scopePrefix begins the name of what stands for a service in the ledger.
-const scopePrefix = "service:"
 
 func messages(n int64) string {
 	if n == 1 {

@@ -32,6 +32,7 @@ type config struct {
 	Data           string         `env:"DATA"`
 	HashKeyFile    string         `env:"HASH_KEY_FILE"`
 	ProxyUsers     string         `env:"PROXY_USERS"`
+	UserRate       string         `env:"USER_RATE"`
 	AdminToken     string         `env:"ADMIN_TOKEN"`
 	AllowAddresses []netip.Prefix `env:"ALLOW_ADDRESSES"`
 	AllowPorts     []uint16       `env:"ALLOW_PORTS" envDefault:"80,443"`
@@ -58,7 +59,7 @@ func newFlags(root *cobra.Command) *flags {
 	p := root.PersistentFlags()
 	p.StringSliceVar(&f.rules, "rules", nil, "rules `FILE`s and globs (QUOTAGATE_RULES, quotagate.yaml)")
 	p.StringVar(&f.data, "data", "", "`DIR` of the CA, the ledger and the log (QUOTAGATE_DATA)")
-	p.StringVar(&f.store, "store", "", "`STORE` of what is used: embedded or memory (QUOTAGATE_STORE, embedded)")
+	p.StringVar(&f.store, "store", "", "`STORE` of what is used: embedded, memory or redis://… (QUOTAGATE_STORE, embedded)")
 	p.StringVar(&f.admin, "admin", "", "`ADDR` of the admin interface (QUOTAGATE_ADMIN, 127.0.0.1:8081)")
 	completeFlag(root, "rules", completeRules)
 	completeFlag(root, "data", completeDirs)
@@ -201,8 +202,11 @@ func (c *config) validate() error {
 	wrong := func(format string, args ...any) error {
 		return usageError{fmt.Errorf(format, args...)}
 	}
-	if !slices.Contains([]string{"embedded", "memory"}, c.Store) {
-		return usageError{hinted(fmt.Errorf("there is no store %q", c.Store), "use embedded, or memory (which forgets when it stops)")}
+	if err := c.checkStore(); err != nil {
+		return err
+	}
+	if _, _, err := parseRate(c.UserRate); err != nil {
+		return err
 	}
 	if !slices.Contains([]string{"enforce", "shadow"}, c.Mode) {
 		return wrong("%sMODE is %q; it is enforce or shadow", envPrefix, c.Mode)

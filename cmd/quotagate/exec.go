@@ -121,12 +121,14 @@ func (p program) warnUnknownUser(user string, known []string) {
 }
 
 // environment is the program's: ours, with the settings over it. QUOTAGATE_ADMIN
-// lets the verbs of quotagate find the same proxy from within; the token, by
-// which quotas could be changed, is not the program's business.
+// lets the verbs of quotagate find the same proxy from within; the token and a
+// store's password, by which quotas could be changed, are not the program's
+// business.
 func (p program) environment(w *wiring, admin string) []string {
 	var all []string
 	for _, kv := range p.env {
-		if !strings.HasPrefix(kv, envPrefix+"ADMIN_TOKEN=") {
+		name, value, _ := strings.Cut(kv, "=")
+		if name != envPrefix+"ADMIN_TOKEN" && (name != envPrefix+"STORE" || value == storeName(value)) {
 			all = append(all, kv)
 		}
 	}

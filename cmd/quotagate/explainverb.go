@@ -231,6 +231,10 @@ func (s *standstill) ledgerAt(c *config, at time.Time) (*copiedLedger, error) {
 	if _, ok := s.ledger.(*ratelimit.Memory); ok {
 		return &copiedLedger{standstill{s.set, emptyLedger(at)}, ""}, nil
 	}
+	if c.shared() {
+		return nil, usageError{hinted(errors.New("--at cannot be asked of a shared store, whose ledger is at the present"),
+			"add --dry to decide at that time on an empty ledger")}
+	}
 	dir, err := os.MkdirTemp("", "quotagate-explain-")
 	if err != nil {
 		return nil, fmt.Errorf("copy the ledger: %w", err)

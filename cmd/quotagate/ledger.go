@@ -27,14 +27,8 @@ func openLedger(c *config, key *hashKey, log *slog.Logger) (ratelimit.Store, err
 	}
 	made := !c.ledgerExists()
 	store, err := ratelimit.OpenEmbedded(filepath.Join(c.Data, ledgerFile), ratelimit.Options{Log: log, AcceptClock: c.acceptClock})
-	switch {
-	case errors.Is(err, ratelimit.ErrClock):
-		return nil, hinted(err, "set the system clock right; or, if it is right, let the ledger follow it once: quotagate run --accept-clock")
-	case errors.Is(err, ratelimit.ErrLocked):
-		return nil, hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, ratelimit.ErrLocked),
-			"send through the one that runs, or stop it first: two ledgers would count the same account twice over")
-	case err != nil:
-		return nil, c.ours(hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data"))
+	if err != nil {
+		return nil, c.whyShut(err)
 	}
 	// The ledger is ours from here on, and so is the file beside it.
 	if err = c.checkKey(key, made); err != nil {
@@ -43,10 +37,21 @@ func openLedger(c *config, key *hashKey, log *slog.Logger) (ratelimit.Store, err
 	return store, nil
 }
 
+// whyShut says why a file of the ledger does not open, and the way out.
+func (c *config) whyShut(err error) error {
+	switch {
+	case errors.Is(err, ratelimit.ErrClock):
+		return hinted(err, "set the system clock right; or, if it is right, let the ledger follow it once: quotagate run --accept-clock")
+	case errors.Is(err, ratelimit.ErrLocked):
+		return hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, ratelimit.ErrLocked),
+			"send through the one that runs, or stop it first: two ledgers would count the same account twice over")
+	}
+	return c.ours(hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data"))
+}
+
 // ledgerExists reports whether the data directory has a ledger, or might.
 func (c *config) ledgerExists() bool {
-	_, err := os.Stat(filepath.Join(c.Data, ledgerFile))
-	return !errors.Is(err, os.ErrNotExist)
+	return fileExists(filepath.Join(c.Data, ledgerFile))
 }
 
 // checkKey compares the key with the one that the ledger was counted under. A

@@ -33,7 +33,7 @@ running proxy is asked; where none runs, the ledger itself.`,
 		ValidArgsFunction: p.completeAccounts(f),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as the admin interface says it")
-	cmd.AddCommand(p.pauseCommand(f), p.resumeCommand(f))
+	cmd.AddCommand(p.pauseCommand(f), p.resumeCommand(f), p.giveCommand(f), p.exportCommand(f), p.importCommand(f), p.compactCommand(f), p.acceptCommand(f))
 	return cmd
 }
 
@@ -95,6 +95,11 @@ func writeAccount(w io.Writer, a *admin.Account, limits []limitScope, now time.T
 		}
 	}
 	fmt.Fprintln(w, name)
+	for i := range a.Holds {
+		if h := &a.Holds[i]; h.Name != "" {
+			fmt.Fprintln(w, "  "+holdLine(h, loc))
+		}
+	}
 	reach := reaching(services(a.Name, a.Limits, limits), limits)
 	var shown []proxy.LimitUse
 	for _, u := range a.Limits {
@@ -133,8 +138,8 @@ func tableOfUses(uses []proxy.LimitUse, now time.Time, loc *time.Location) *tabl
 			name += " for " + u.Key
 		}
 		used, left, allow := strconv.FormatInt(u.Used, 10), strconv.FormatInt(max(u.Allow-u.Used, 0), 10), strconv.FormatInt(u.Allow, 10)
-		if strings.HasPrefix(u.Measure, "pace") {
-			used, left, allow = "", "", "every "+strings.TrimPrefix(u.Measure, "pace ")
+		if words, ok := measureCell(u); ok {
+			used, left, allow = "", "", words
 		}
 		resets, when := "never", ""
 		switch {
@@ -143,7 +148,7 @@ func tableOfUses(uses []proxy.LimitUse, now time.Time, loc *time.Location) *tabl
 			if when = inWords(u.Resets.Sub(now)); when != "now" {
 				when = "in " + when
 			}
-		case u.Measure != "per lifetime":
+		case !strings.HasSuffix(u.Measure, "per lifetime"):
 			resets = "-" // nothing is counted that could leave
 		}
 		var notes []string

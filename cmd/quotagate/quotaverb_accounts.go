@@ -24,6 +24,8 @@ type accounts interface {
 	// pause puts the account on hold: until zero, until it is resumed.
 	pause(ctx context.Context, name, why string, until time.Time) error
 	resume(ctx context.Context, name string) error
+	// give adds units to a limit of the account.
+	give(ctx context.Context, name string, g *admin.GiftRequest) error
 }
 
 // withAccounts calls f with whatever knows the accounts.
@@ -110,6 +112,10 @@ func (a *proxyAPI) resume(ctx context.Context, name string) error {
 	return a.call(ctx, http.MethodPost, "/api/v1/accounts/"+url.PathEscape(name)+"/resume", struct{}{}, &struct{}{})
 }
 
+func (a *proxyAPI) give(ctx context.Context, name string, g *admin.GiftRequest) error {
+	return a.call(ctx, http.MethodPost, "/api/v1/accounts/"+url.PathEscape(name)+"/give", g, &struct{}{})
+}
+
 // ledgerAccounts are the accounts while no proxy runs.
 type ledgerAccounts struct {
 	*standstill
@@ -153,29 +159,42 @@ func (a ledgerAccounts) resume(ctx context.Context, name string) error {
 	return a.setHold(ctx, name, nil)
 }
 
-// setHold writes to the ledger, which is made if this is the first word in it.
+func (a ledgerAccounts) give(ctx context.Context, name string, g *admin.GiftRequest) error {
+	return a.write(func(l ratelimit.Store) error { return admin.Give(ctx, a.set, l, name, g, time.Now()) })
+}
+
 func (a ledgerAccounts) setHold(ctx context.Context, name string, h *ratelimit.Hold) error {
+	return a.write(func(l ratelimit.Store) error { return l.Pause(ctx, name, h) })
+}
+
+// write writes to the ledger, which is made if this is the first word in it.
+func (a ledgerAccounts) write(do func(ratelimit.Store) error) error {
 	if a.c.Store == "memory" {
 		return hinted(errors.New("no proxy runs, and a store in memory keeps nothing"), "start the proxy first: `quotagate run`")
 	}
 	ledger := a.ledger
-	if !a.c.ledgerExists() {
-		if err := a.c.makeDataDir(); err != nil {
-			return err
-		}
-		key, err := a.c.openHashKey()
-		if err != nil {
-			return err
-		}
-		made, err := openLedger(a.c, key, a.p.logger(a.c))
+	if !a.c.shared() && !a.c.ledgerExists() {
+		made, err := a.c.makeLedger(a.p)
 		if err != nil {
 			return err
 		}
 		defer made.Close()
 		ledger = made
 	}
-	if err := ledger.Pause(ctx, name, h); err != nil {
+	if err := do(ledger); err != nil {
 		return fmt.Errorf("write to the ledger: %w", err)
 	}
 	return nil
+}
+
+// makeLedger makes the data directory's ledger.
+func (c *config) makeLedger(p program) (ratelimit.Store, error) {
+	if err := c.makeDataDir(); err != nil {
+		return nil, err
+	}
+	key, err := c.openHashKey()
+	if err != nil {
+		return nil, err
+	}
+	return openLedger(c, key, p.logger(c))
 }

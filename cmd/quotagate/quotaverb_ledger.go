@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,7 @@ type standstill struct {
 	ledger ratelimit.Store
 }
 
-// standstill opens the data directory's ledger. Where there is none yet, an
+// standstill opens the data directory's ledger, or the shared one. Where there is none yet, an
 // empty one in memory stands for it, and nothing is made on the disk.
 func (c *config) standstill(log *slog.Logger) (*standstill, error) {
 	key, err := c.hashForReading()
@@ -28,6 +29,13 @@ func (c *config) standstill(log *slog.Logger) (*standstill, error) {
 	set, err := c.loadFor(key)
 	if err != nil {
 		return nil, err
+	}
+	if c.shared() {
+		ledger, err := c.openRedis(context.Background(), key, log)
+		if err != nil {
+			return nil, err
+		}
+		return &standstill{set, ledger}, nil
 	}
 	if c.Store != "embedded" || !c.ledgerExists() {
 		return &standstill{set, ratelimit.NewMemory(ratelimit.Options{Log: log})}, nil

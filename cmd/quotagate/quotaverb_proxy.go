@@ -103,14 +103,27 @@ func (a *proxyAPI) call(ctx context.Context, method, path string, in, out any) e
 		return fmt.Errorf("ask the running proxy: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		var problem struct{ Detail string }
-		if json.Unmarshal(b, &problem) != nil || problem.Detail == "" {
-			problem.Detail = "the running proxy answered " + resp.Status
-		}
-		return apiError{resp.StatusCode, printable(problem.Detail)}
+		return refusalIn(resp, b)
 	}
 	if err := json.Unmarshal(b, out); err != nil {
 		return fmt.Errorf("read the running proxy's answer: %w", err)
 	}
 	return nil
+}
+
+// refusal reads why the admin interface refuses.
+func (a *proxyAPI) refusal(resp *http.Response) error {
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	if err != nil {
+		return fmt.Errorf("ask the running proxy: %w", err)
+	}
+	return refusalIn(resp, b)
+}
+
+func refusalIn(resp *http.Response, body []byte) error {
+	var problem struct{ Detail string }
+	if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
+		problem.Detail = "the running proxy answered " + resp.Status
+	}
+	return apiError{resp.StatusCode, printable(problem.Detail)}
 }

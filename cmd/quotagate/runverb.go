@@ -50,7 +50,7 @@ func (p program) serve(ctx context.Context, c *config) error {
 		"admin", "http://"+s.back.Addr().String(),
 		"rules", strings.Join(c.Rules, ","),
 		"hosts", len(s.rules().Hosts()),
-		"store", c.Store,
+		"store", storeName(c.Store),
 		"data", c.Data)
 	err = s.serve(ctx, version())
 	s.log.Info("quotagate has stopped")

@@ -47,10 +47,12 @@ func TestScripts(t *testing.T) {
 				"QUOTAGATE_DATA="+filepath.Join(e.WorkDir, "data"),
 				"QUOTAGATE_LISTEN="+freeAddress(t),
 				"QUOTAGATE_ADMIN="+freeAddress(t),
+				"SECOND="+freeAddress(t),
 				"TZ=UTC",
 				// The race detector lets every process linger for a second.
 				"GORACE=atexit_sleep_ms=0",
 			)
+			e.Values[redisKey{}] = &server{}
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -64,6 +66,10 @@ func TestScripts(t *testing.T) {
 			"ready": ready,
 			"sends": sends,
 			"port":  port,
+			"redis": redis,
+			"curl":  curl,
+
+			"secret": secret,
 		},
 	})
 }

@@ -17,12 +17,15 @@ import (
 	"quotagate/certs"
 	"quotagate/proxy"
 	"quotagate/proxy/admin"
-	"quotagate/ratelimit"
 	"quotagate/rules"
 )
 
 // stopGrace is how long running requests may take to finish at the end.
 const stopGrace = 10 * time.Second
+
+// learnGrace is how long the end waits for the ledger to be told what was
+// learned last.
+const learnGrace = 5 * time.Second
 
 // A service is a running proxy: the packages, put together.
 type service struct {
@@ -32,8 +35,9 @@ type service struct {
 	set       atomic.Pointer[rules.Set]
 	broken    atomic.Pointer[error] // why the files do not load now
 	options   rules.Options
+	hash      func(kind, value string) string
 	ca        *certs.Authority
-	ledger    ratelimit.Store
+	ledger    *ledger
 	enforcer  *proxy.Enforcer
 	server    *proxy.Server
 	decided   *decisionLog
@@ -78,7 +82,8 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 	if err := s.writeBundle(); err != nil {
 		return nil, err
 	}
-	if s.ledger, err = openLedger(c, hash, s.log); err != nil {
+	s.hash = hash.sum
+	if s.ledger, err = openStore(context.Background(), c, hash, s.log); err != nil {
 		return nil, err
 	}
 	if s.decided, err = openDecisionLog(c.Data); err != nil {
@@ -113,7 +118,9 @@ func (s *service) build(version string) error {
 	}
 	s.enforcer = &proxy.Enforcer{
 		Rules:     s.rules,
-		Ledger:    s.ledger,
+		Ledger:    s.ledger.Store,
+		Rates:     s.ledger.rates,
+		Log:       s.log,
 		Next:      transport(dialer, roots),
 		Record:    s.record,
 		Unmatched: s.unmatched.add,
@@ -126,10 +133,20 @@ func (s *service) build(version string) error {
 		Dial:         dialer.DialContext,
 		PortAllowed:  dialer.PortAllowed,
 		Authenticate: authenticate,
+		Guard:        s.guard(),
 		Internal:     s.setupPage(),
 		Log:          s.log,
 	})
 	return nil
+}
+
+// guard bounds what each user of the proxy may ask of it, or is nil.
+func (s *service) guard() *proxy.Guard {
+	n, per, err := parseRate(s.cfg.UserRate)
+	if err != nil || n == 0 { // config checked it
+		return nil
+	}
+	return &proxy.Guard{Rates: s.ledger.rates, N: n, Per: per, Hash: s.hash}
 }
 
 func (s *service) rules() *rules.Set { return s.set.Load() }
@@ -190,6 +207,13 @@ func (s *service) record(r *proxy.Record) {
 	s.decided.write(r, s.recent)
 	for _, w := range r.Warnings {
 		s.log.Warn("a limit is nearly used up", "limit", w.Limit, "account", r.Account, "used", w.Used, "allow", w.Allow)
+	}
+	for _, c := range r.Coolings {
+		until := "someone resumes the account"
+		if !c.Until.IsZero() {
+			until = c.Until.UTC().Format(time.RFC3339)
+		}
+		s.log.Warn("the service asked to be left alone", "said", c.Name, "why", c.Why, "account", c.Account, "recipient", c.Recipient, "until", until, "status", r.Status, "id", r.ID)
 	}
 }
 
@@ -270,7 +294,7 @@ func (s *service) rulesError() string {
 func (s *service) admin(version string) http.Handler {
 	return admin.New(admin.Config{
 		Rules:     s.rules,
-		Ledger:    s.ledger,
+		Ledger:    s.ledger.Store,
 		Enforcer:  s.enforcer,
 		Server:    s.server,
 		Recent:    s.recent,
@@ -284,6 +308,9 @@ func (s *service) admin(version string) http.Handler {
 			}
 		},
 		RulesError: s.rulesError,
+		StoreError: s.ledger.down,
+		Export:     s.ledger.export,
+		Accept:     s.ledger.accept,
 
 		Now:   time.Now,
 		Addr:  addrPortOf(s.back),
@@ -296,7 +323,7 @@ func (s *service) admin(version string) http.Handler {
 			CA:          filepath.Join(s.cfg.Data, certs.CertFile),
 			Bundle:      filepath.Join(s.cfg.Data, bundleFile),
 			Fingerprint: s.ca.Fingerprint(),
-			Store:       s.cfg.Store,
+			Store:       storeName(s.cfg.Store),
 			Started:     s.started.UTC(),
 		},
 	})
@@ -317,6 +344,13 @@ func (s *service) close() error {
 		errs = append(errs, s.decided.close())
 	}
 	if s.ledger != nil {
+		if s.enforcer != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), learnGrace)
+			if s.enforcer.Settle(ctx) != nil {
+				s.log.Warn("the ledger was not told of all replies and connections that were seen: it is too slow")
+			}
+			cancel()
+		}
 		errs = append(errs, s.ledger.Close())
 	}
 	return errors.Join(errs...)

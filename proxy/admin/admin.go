@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -46,6 +47,13 @@ type Config struct {
 	// RulesError says why the rules files as they are now do not load, or "";
 	// nil if nobody looks at them.
 	RulesError func() string
+	// StoreError says why a shared store is not asked now, or ""; nil if it
+	// cannot fail by itself.
+	StoreError func() string
+	// Export writes all that the ledger has counted, and Accept takes a shared
+	// store that lost its data as it is. nil: neither can be done.
+	Export func(context.Context, io.Writer) error
+	Accept func(context.Context) error
 	// Status is added to /api/v1/status.
 	Status Status
 }
@@ -61,6 +69,7 @@ type Status struct {
 	Bundle      string           `json:"bundle"`
 	Fingerprint string           `json:"ca_sha256"`
 	Store       string           `json:"store"`
+	StoreError  string           `json:"store_error,omitempty"` // why it is not asked now, and since when
 	Started     time.Time        `json:"started"`
 	Revision    string           `json:"rules_rev"`
 	RulesError  string           `json:"rules_error,omitempty"` // why the files on the disk do not load; those in force stay
@@ -113,6 +122,8 @@ func New(c Config) http.Handler {
 	h.mux.HandleFunc("POST /api/v1/accounts/{name}/resume", h.resume)
 	h.mux.HandleFunc("POST /api/v1/accounts/{name}/give", h.give)
 	h.mux.HandleFunc("POST /api/v1/events", h.events)
+	h.mux.HandleFunc("GET /api/v1/ledger", h.export)
+	h.mux.HandleFunc("POST /api/v1/ledger/accept", h.accept)
 	h.mux.HandleFunc("GET /api/v1/limits", h.limits)
 	h.mux.HandleFunc("GET /api/v1/decisions", h.decisions)
 	h.mux.HandleFunc("POST /api/v1/explain", h.explain)
@@ -178,6 +189,9 @@ func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
 	s.Revision, s.Mode, s.ProxyUsers = set.Revision(), set.Mode(), set.ProxyUsers()
 	if h.RulesError != nil {
 		s.RulesError = h.RulesError()
+	}
+	if h.StoreError != nil {
+		s.StoreError = h.StoreError()
 	}
 	s.Intercepted = h.Server.Counts.Intercepted.Load()
 	s.Tunnels = h.Server.Counts.Tunnels.Load()

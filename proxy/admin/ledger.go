@@ -1,0 +1,46 @@
+package admin
+
+import "net/http"
+
+// export writes the whole ledger as lines of JSON. An answer that is cut short
+// is not whole: the connection is broken off, so that nobody takes it for one.
+func (h *handler) export(w http.ResponseWriter, r *http.Request) {
+	if h.Export == nil {
+		problem(w, http.StatusNotFound, "this ledger cannot be exported")
+		return
+	}
+	out := &lazyWriter{w: w}
+	if err := h.Export(r.Context(), out); err != nil {
+		if !out.begun {
+			ledgerFailed(w, err)
+			return
+		}
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// A lazyWriter sends the head of the answer with its first byte.
+type lazyWriter struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+func (l *lazyWriter) Write(p []byte) (int, error) {
+	if !l.begun {
+		l.begun = true
+		l.w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	return l.w.Write(p)
+}
+
+func (h *handler) accept(w http.ResponseWriter, r *http.Request) {
+	if h.Accept == nil {
+		problem(w, http.StatusNotFound, "there is nothing to accept")
+		return
+	}
+	if err := h.Accept(r.Context()); err != nil {
+		problem(w, http.StatusConflict, err.Error())
+		return
+	}
+	reply(w, http.StatusOK, map[string]string{"store": "accepted"})
+}
