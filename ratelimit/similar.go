@@ -93,22 +93,26 @@ type likeGroup struct {
 	likeness int64
 }
 
+// groups are the names in a band.
+func (c *counter) groups() []string {
+	if c == nil || c.alike == nil {
+		return nil
+	}
+	return c.alike.groups
+}
+
 // groupsOf returns the groups that a text belongs to at a time.
 func (m *demand) groupsOf(l *Likeness, at int64) (groups []likeGroup) {
 	if l == nil || l.Signature == "" {
 		return nil
 	}
 	for _, band := range l.Bands {
-		c := m.other(bandKey+band).find(m.claim.Limit, Similar, inBand)
-		if c == nil {
-			continue
-		}
-		for _, name := range c.alike.groups {
+		for _, name := range m.other(bandKey+band).find(m.claim.Limit, Similar, inBand).groups() {
 			if slices.ContainsFunc(groups, func(g likeGroup) bool { return g.name == name }) {
 				continue
 			}
 			g := m.other(groupKey+name).find(m.claim.Limit, Similar, "")
-			if g == nil || len(g.log) == 0 || g.ends(m.claim.Gap) <= at {
+			if g == nil || g.alike == nil || len(g.log) == 0 || g.ends(m.claim.Gap) <= at {
 				continue
 			}
 			if n := g.alike.likenessOf(l); n >= m.claim.Rate {
@@ -127,10 +131,8 @@ func (similarKind) needs(m *demand) (keys []string) {
 		}
 		for _, band := range l.Bands {
 			keys = append(keys, bandKey+band)
-			if c := m.other(bandKey+band).find(cl.Limit, Similar, inBand); c != nil {
-				for _, name := range c.alike.groups {
-					keys = append(keys, groupKey+name)
-				}
+			for _, name := range m.other(bandKey+band).find(cl.Limit, Similar, inBand).groups() {
+				keys = append(keys, groupKey+name)
 			}
 		}
 	}
@@ -304,7 +306,7 @@ func (a *alike) add(who string, n, most int64) {
 // are kept.
 func (similarKind) refund(c *counter, ch *charge, _ func(string) *record) {
 	i := slices.IndexFunc(c.log, func(e entry) bool { return e.at >= ch.at })
-	if i < 0 || i == 0 && c.log[0].at != ch.at {
+	if i < 0 || i == 0 && c.log[0].at != ch.at || c.alike == nil {
 		return
 	}
 	took := min(ch.cost, c.log[i].n)
