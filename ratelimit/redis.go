@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -71,6 +72,8 @@ type ticket struct {
 	account string
 	token   string
 	booked  bool
+	leased  bool // it has leases, or a number that others may repeat: Keep tells
+	scopes  []string
 }
 
 // OpenRedis opens the store that an address names:
@@ -178,10 +181,10 @@ func (s *Redis) token() string {
 type redisCall struct {
 	verb  string
 	names []string // the account first
-	more  int      // so many after it are not aliases
+	more  int      // so many after it are scopes and services, the rest aliases
 	home  string   // "" is the account's
 	id    string
-	rest  []byte // of the header, after the names
+	rest  func(c *redisCall, b []byte) []byte // the header after the names
 	body  []byte
 }
 
@@ -205,7 +208,10 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 			}
 			s.names.Add(c.names[0], r.body)
 			c.names[0] = r.body
-		case 'n': // an alias stands for one that is not among the keys
+		case 'n': // a scope's counters are among what is to be given back
+			c.names = slices.Insert(c.names, 1+c.more, r.body)
+			c.more++
+		case 'N': // an alias stands for one that is not among the keys
 			c.names = append(c.names, r.body)
 		default:
 			s.note(&r)
@@ -216,8 +222,7 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 }
 
 func (s *Redis) once(ctx context.Context, c *redisCall) (scriptReply, error) {
-	head := append(appendTexts([]byte{'['}, c.names), c.rest...)
-	head = append(head, ']')
+	head := append(c.rest(c, appendTexts([]byte{'['}, c.names)), ']')
 	args := []any{c.verb, head, c.body}
 	if s.tested {
 		args = append(args, s.wall().UnixMilli(), s.ordinal.Add(1))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -13,7 +14,7 @@ import (
 
 // Reserve implements Store.
 func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}
 	if err := r.sound(); err != nil {
@@ -21,9 +22,51 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 	}
 	g := group(r.Claims)
 	t := &ticket{token: s.token()}
-	c := &redisCall{verb: "reserve", names: []string{r.Account}, id: r.ID, body: appendDemands(nil, &g)}
+	c := s.reservation(&r, &g, t.token)
+	reply, err := s.run(ctx, c)
+	if err != nil {
+		if !r.Dry { // nobody knows: what is known of it lets a Cancel find it
+			t.account, t.home, t.scopes = c.names[0], c.homeOf(), c.names[1:1+c.more]
+			s.keepTicket(r.ID, t, false)
+		}
+		return Decision{}, err
+	}
+	d, err := s.decided(&r, &g, &reply, t)
+	if err != nil {
+		return d, err
+	}
+	d.Account = c.names[0]
+	if r.Dry || reply.what == 'x' {
+		return d, nil
+	}
+	if d.Verdict > Booked {
+		if d.Verdict != Twin && !d.Repeated {
+			s.forget(r.ID)
+		}
+		return d, nil
+	}
+	for _, alias := range append(slices.Clone(r.Aliases), r.Account) {
+		if alias != d.Account && alias != "" {
+			s.names.Add(alias, d.Account)
+		}
+	}
+	t.account, t.home, t.booked, t.scopes = d.Account, c.homeOf(), d.Verdict == Booked, c.names[1:1+c.more]
+	t.leased = r.Same != "" || slices.ContainsFunc(r.Claims, func(cl Claim) bool { return cl.Measure == Concurrent })
+	s.keepTicket(r.ID, t, true)
+	return d, nil
+}
+
+// reservation is the call for a request.
+func (s *Redis) reservation(r *Request, g *grouped, token string) *redisCall {
+	c := &redisCall{verb: "reserve", names: []string{r.Account}, id: r.ID}
 	if name, ok := s.names.Get(r.Account); ok {
 		c.names[0] = name
+	}
+	for i := range r.Claims {
+		c.beside(r.Claims[i].Scope)
+	}
+	for _, service := range r.Services {
+		c.beside(service)
 	}
 	if !r.Dry {
 		for _, alias := range r.Aliases {
@@ -32,34 +75,61 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 				c.names = append(c.names, alias)
 			}
 		}
-	}
-	c.rest = appendText([]byte{','}, r.ID)
-	c.rest = appendText(append(c.rest, ','), t.token)
-	c.rest = appendInts(c.rest, r.Arrived, flag(r.Dry), flag(r.Replace), int64(fraction(r.ID)), int64(c.more))
-	if !r.Dry {
 		s.mu.Lock()
-		if was := s.open[r.ID]; was != nil && r.Replace {
+		if was := s.open[r.ID]; was != nil {
 			c.home = was.home
 		}
 		s.mu.Unlock()
 	}
-	reply, err := s.run(ctx, c)
-	if err != nil {
-		if !r.Dry { // nobody knows: what is known of it lets a Cancel find it
-			t.account, t.home = c.names[0], c.names[0]
-			s.keepTicket(r.ID, t, false)
-		}
-		return Decision{}, err
+	c.body = appendDemands(nil, g, c.names[0], c.names[1:1+c.more])
+	keys, fields := reads(r)
+	c.rest = func(c *redisCall, b []byte) []byte {
+		b = appendText(append(b, ','), r.ID)
+		b = appendText(append(b, ','), token)
+		b = appendInts(b, r.Arrived, flag(r.Dry), flag(r.Replace), int64(fraction(r.ID)), int64(c.more))
+		b = appendTexts(append(b, ','), r.Services)
+		b = appendTexts(append(b, ','), escaped(r.Recipients))
+		b = appendText(append(b, ','), escape(r.Same))
+		b = appendInts(b, flag(r.Dedupes))
+		b = appendTexts(append(b, ','), fields)
+		return appendTexts(append(b, ','), keys)
 	}
-	var d Decision
+	return c
+}
+
+// beside adds an account whose counters or holds the call looks at.
+func (c *redisCall) beside(name string) {
+	if name != "" && !slices.Contains(c.names, name) {
+		c.names = slices.Insert(c.names, 1+c.more, name)
+		c.more++
+	}
+}
+
+func escaped(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = escape(s)
+	}
+	return out
+}
+
+// decided reads the answer to a request.
+func (s *Redis) decided(r *Request, g *grouped, reply *scriptReply, t *ticket) (d Decision, err error) {
 	switch reply.what {
 	case 'd':
-		d, err = readDecision(reply.body, g.fields, g.claims)
+		return readDecision(reply.body, g.fields, g.claims)
+	case 'D':
+		var holds string
+		if d, holds, err = known(reply.body, g); err == nil {
+			d.Holds, err = readHolds(holds)
+		}
+		return d, err
 	case 'r':
 		token, body, _ := strings.Cut(reply.body, "\n")
 		t.token = token
-		d, err = known(body, &g)
+		d, _, err = known(body, g)
 		d.Repeated = true
+		return d, err
 	case 's':
 		n := numbers{s: reply.body}
 		i := n.next()
@@ -67,28 +137,9 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 			return d, fmt.Errorf("read the script's answer: %.20q", reply.body)
 		}
 		return d, fmt.Errorf("reserve %s: limit %q: %w", r.ID, g.claims[i-1][0].Limit, ErrSkew)
-	default: // x: it was closed before this call of it arrived
-		d = Decision{Verdict: Gone, Now: reply.now, At: reply.now, Fits: -1}
 	}
-	if err != nil {
-		return d, err
-	}
-	d.Account = c.names[0]
-	if r.Dry {
-		return d, nil
-	}
-	if d.Verdict <= Booked {
-		for _, alias := range r.Aliases {
-			if alias != d.Account {
-				s.names.Add(alias, d.Account)
-			}
-		}
-		t.account, t.home, t.booked = d.Account, c.homeOf(), d.Verdict == Booked
-		s.keepTicket(r.ID, t, true)
-	} else {
-		s.forget(r.ID)
-	}
-	return d, nil
+	// x: it was closed before this call of it arrived.
+	return Decision{Verdict: Gone, Now: reply.now, At: reply.now, Fits: -1}, nil
 }
 
 func (c *redisCall) homeOf() string {
@@ -128,10 +179,12 @@ func (s *Redis) about(verb, id string) (*redisCall, *ticket) {
 	if t == nil {
 		return nil, nil
 	}
-	c := &redisCall{verb: verb, names: []string{t.account}, home: t.home, id: id}
-	c.rest = appendText([]byte{','}, id)
-	c.rest = appendText(append(c.rest, ','), t.token)
 	known := *t
+	c := &redisCall{verb: verb, names: append([]string{t.account}, t.scopes...), more: len(t.scopes), home: t.home, id: id}
+	c.rest = func(_ *redisCall, b []byte) []byte {
+		b = appendText(append(b, ','), id)
+		return appendText(append(b, ','), known.token)
+	}
 	return c, &known
 }
 
@@ -153,12 +206,15 @@ func (s *Redis) Fire(ctx context.Context, id string) (Decision, error) {
 		s.forget(id)
 		return Decision{Verdict: Gone, Now: reply.now, At: reply.now, Fits: -1}, nil
 	}
-	d, err := known(reply.body, nil)
+	d, _, err := known(reply.body, nil)
 	if err != nil {
 		return d, err
 	}
 	d.Now, d.Account = reply.now, c.names[0]
 	switch d.Verdict {
+	case Gone:
+		d.At = reply.now
+		s.forget(id)
 	case Go:
 		s.mu.Lock()
 		if t := s.open[id]; t != nil {
@@ -181,8 +237,8 @@ func (s *Redis) enter(ctx context.Context) error {
 	return nil
 }
 
-// Keep implements Store. What is on its way is spent unless it is cancelled,
-// so that only a booking needs a call.
+// Keep implements Store. What is on its way is spent unless it is cancelled, so
+// that only a booking needs a call, a lease, and a message with a number.
 func (s *Redis) Keep(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -191,7 +247,7 @@ func (s *Redis) Keep(ctx context.Context, id string) error {
 	if c == nil {
 		return nil
 	}
-	if t.booked {
+	if t.booked || t.leased {
 		if _, err := s.run(ctx, c); err != nil {
 			return err
 		}
@@ -225,15 +281,17 @@ func (s *Redis) CancelItems(ctx context.Context, id string, items []int) error {
 	if c == nil || len(items) == 0 {
 		return nil
 	}
-	c.rest = append(c.rest, ",["...)
-	for i, n := range items {
-		b := appendInts(nil, int64(n))
-		if i == 0 {
-			b = b[1:]
+	names := c.rest
+	c.rest = func(c *redisCall, b []byte) []byte {
+		b = append(names(c, b), ",["...)
+		for i, n := range items {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(b, int64(n), 10)
 		}
-		c.rest = append(c.rest, b...)
+		return append(b, ']')
 	}
-	c.rest = append(c.rest, ']')
 	_, err := s.run(ctx, c)
 	return err
 }
@@ -281,15 +339,117 @@ func (s *Redis) Pause(ctx context.Context, account string, h *Hold) error {
 	if account == "" {
 		return fmt.Errorf("pause: %w: it has no account", ErrInvalid)
 	}
-	text, until := "", int64(0)
-	if h != nil {
-		until = min(max(h.Until, 0), exact)
-		text = fmt.Sprintf("%d,%d,%s\t%s", until, min(max(h.Ramp, 0), exact), escape(h.Name), escape(h.Why))
+	return s.tell(ctx, "pause", account, func(b []byte) []byte {
+		if h == nil {
+			return append(b, ",0"...)
+		}
+		b = appendText(append(b, ",["...), escape(h.Name))
+		b = appendInts(b, max(h.Until, 0))
+		b = appendText(append(b, ','), escape(h.Why))
+		return append(appendInts(b, max(h.Ramp, 0)), ']')
+	}, nil)
+}
+
+// tell makes a call about an account; said gets its answer.
+func (s *Redis) tell(ctx context.Context, verb, account string, rest func(b []byte) []byte, said func(body string) error) error {
+	c := &redisCall{verb: verb, names: []string{account}, rest: func(_ *redisCall, b []byte) []byte { return rest(b) }}
+	reply, err := s.run(ctx, c)
+	if err != nil || said == nil {
+		return err
 	}
-	c := &redisCall{verb: "pause", names: []string{account}}
-	c.rest = appendText([]byte{','}, text)
-	c.rest = appendInts(c.rest, until)
-	_, err := s.run(ctx, c)
+	return said(reply.body)
+}
+
+// Cool implements Store.
+func (s *Redis) Cool(ctx context.Context, c Cooling) (h Hold, err error) {
+	if err := s.enter(ctx); err != nil {
+		return Hold{}, err
+	}
+	if what := c.wrong(); what != "" {
+		return Hold{}, fmt.Errorf("cool down: %w: %s", ErrInvalid, what)
+	}
+	err = s.tell(ctx, "cool", c.Account, func(b []byte) []byte {
+		b = appendText(append(b, ','), escape(c.Key))
+		b = appendText(append(b, ','), escape(c.Name))
+		b = appendText(append(b, ','), escape(c.Why))
+		b = appendInts(b, c.For, c.Least, c.Grow, c.Max, flag(c.Resumed), c.Ramp)
+		return appendText(append(b, ','), escape(c.ID))
+	}, func(body string) (err error) {
+		h, err = readHold(body)
+		return err
+	})
+	return h, err
+}
+
+// Observe implements Store.
+func (s *Redis) Observe(ctx context.Context, e Event) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	if what := e.wrong(); what != "" {
+		return fmt.Errorf("observe: %w: %s", ErrInvalid, what)
+	}
+	return s.tell(ctx, "observe", e.Account, func(b []byte) []byte {
+		b = appendText(append(b, ','), escape(e.Recipient))
+		b = appendInts(b, int64(e.Kind))
+		b = appendText(append(b, ','), escape(e.Is))
+		return appendInts(b, e.At)
+	}, nil)
+}
+
+// Give implements Store.
+func (s *Redis) Give(ctx context.Context, account string, gift Gift) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	if err := gift.check(account); err != nil {
+		return err
+	}
+	return s.tell(ctx, "give", account, func(b []byte) []byte {
+		b = appendText(append(b, ','), escape(gift.ID))
+		b = appendText(append(b, ','), escape(gift.Limit))
+		return appendInts(b, gift.Units, gift.End)
+	}, nil)
+}
+
+// check finds what nobody may give.
+func (gift *Gift) check(account string) error {
+	switch {
+	case account == "" || gift.ID == "" || gift.Limit == "":
+		return fmt.Errorf("give: %w: it lacks its account, id or limit", ErrInvalid)
+	case max(len(account), len(gift.ID), len(gift.Limit)) > maxName:
+		return fmt.Errorf("give: %w: a name is too long", ErrInvalid)
+	case gift.Units < 0 || gift.Units > maxCost || gift.End < 0:
+		return fmt.Errorf("give: %w: its units or its end are out of range", ErrInvalid)
+	}
+	return nil
+}
+
+// Charge charges what is known to have been sent at a time (ms), whatever the
+// room, and reserves nothing. It does nothing for an id that the store knows, or
+// that was charged so within the last day.
+func (s *Redis) Charge(ctx context.Context, r Request, at int64) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	r.Dry = false
+	if err := r.sound(); err != nil {
+		return err
+	}
+	g := group(r.Claims)
+	c := s.reservation(&r, &g, "")
+	c.verb = "charge"
+	keys, _ := reads(&r)
+	c.rest = func(c *redisCall, b []byte) []byte {
+		b = appendText(append(b, ','), r.ID)
+		b = appendInts(b, at, int64(fraction(r.ID)), int64(c.more))
+		b = appendText(append(b, ','), escape(r.Same))
+		return appendTexts(append(b, ','), keys)
+	}
+	reply, err := s.run(ctx, c)
+	if err == nil && reply.what == 's' {
+		err = fmt.Errorf("charge %s: %w", r.ID, ErrSkew)
+	}
 	return err
 }
 
@@ -370,12 +530,3 @@ func (r *Request) sound() error {
 	}
 	return nil
 }
-
-// Cool implements Store.
-func (s *Redis) Cool(context.Context, Cooling) (Hold, error) { return Hold{}, errPending }
-
-// Observe implements Store.
-func (s *Redis) Observe(context.Context, Event) error { return errPending }
-
-// Give implements Store.
-func (s *Redis) Give(context.Context, string, Gift) error { return errPending }

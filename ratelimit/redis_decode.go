@@ -4,6 +4,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,8 +33,9 @@ func readReply(text string) (r scriptReply, err error) {
 
 // A numbers reads whole numbers between separators.
 type numbers struct {
-	s   string
-	bad bool
+	s    string
+	bad  bool
+	more bool // what was read last is followed by another of the same
 }
 
 func (n *numbers) next() int64 {
@@ -43,6 +45,7 @@ func (n *numbers) next() int64 {
 	}
 	v, err := strconv.ParseInt(n.s[:i], 10, 64)
 	n.bad = n.bad || err != nil
+	n.more = i < len(n.s) && n.s[i] == ','
 	n.s = n.s[min(i+1, len(n.s)):]
 	return v
 }
@@ -50,29 +53,34 @@ func (n *numbers) next() int64 {
 // readDecision reads a decision about some counters. The claims, where there
 // are any, are those that asked, one for each counter.
 func readDecision(text string, fields []string, claims [][]*Claim) (d Decision, err error) {
-	parts := strings.SplitN(text, "|", 3)
-	if len(parts) != 3 {
+	parts := strings.Split(text, "|")
+	if len(parts) != 5 {
 		return d, fmt.Errorf("read the script's decision: %.40q", text)
 	}
 	n := numbers{s: parts[0]}
 	d = Decision{Verdict: Verdict(n.next()), Now: n.next(), At: n.next()}
 	decider := n.next()
-	d.Fits, d.Why = n.next(), parts[2]
+	d.Fits, d.Key, d.Why, d.Again = n.next(), unescape(parts[2]), unescape(parts[3]), parts[4] == "1"
 	u := numbers{s: parts[1]}
-	d.Uses = make([]Use, len(fields))
-	for i, f := range fields {
+	if u.s != "" || d.Verdict < Gone {
+		d.Uses = make([]Use, len(fields))
+	}
+	for i := range d.Uses {
 		use := &d.Uses[i]
 		if claims != nil {
 			use.Limit, use.Key, use.Allow = claims[i][0].Limit, claims[i][0].Key, claims[i][0].Allow
 		} else {
-			use.Limit, use.Key = ofField(f)
+			use.Limit, use.Key = ofField(fields[i])
 		}
 		use.Used, use.Resets = u.next(), u.next()
 		flags := u.next()
 		use.Short, use.Warn, use.Shadow = flags&1 != 0, flags&2 != 0, flags&4 != 0
+		if u.more {
+			use.Allow = u.next()
+		}
 	}
 	switch {
-	case n.bad || u.bad || decider > int64(len(fields)):
+	case n.bad || u.bad || decider > int64(len(d.Uses)):
 		return d, fmt.Errorf("read the script's decision: %.40q", text)
 	case decider > 0:
 		d.Limit, d.Key = d.Uses[decider-1].Limit, d.Uses[decider-1].Key
@@ -82,24 +90,55 @@ func readDecision(text string, fields []string, claims [][]*Claim) (d Decision, 
 	return d, nil
 }
 
-// known reads the decision of a reservation that the script has kept: the
-// decision and its fields. The allowances are those of who asks now.
-func known(body string, g *grouped) (Decision, error) {
-	text, list, _ := strings.Cut(body, "\n")
+// known reads a decision with the fields that it is about. The allowances are
+// those of who asks now.
+func known(body string, g *grouped) (Decision, string, error) {
+	text, rest, _ := strings.Cut(body, "\n")
+	list, rest, _ := strings.Cut(rest, "\n")
 	var fields []string
 	if list != "" {
 		fields = strings.Split(list, "\t")
 	}
 	d, err := readDecision(text, fields, nil)
 	if err != nil || g == nil {
-		return d, err
+		return d, rest, err
 	}
-	for i, f := range fields {
-		for j, mine := range g.fields {
-			if f == mine {
-				d.Uses[i].Allow = g.claims[j][0].Allow
-			}
+	for i := range d.Uses {
+		if d.Uses[i].Allow != 0 {
+			continue
+		}
+		_, f, ok := strings.Cut(fields[i], "\v")
+		if !ok {
+			f = fields[i]
+		}
+		if j := slices.Index(g.fields, f); j >= 0 {
+			d.Uses[i].Allow = g.claims[j][0].Allow
 		}
 	}
-	return d, nil
+	return d, rest, nil
+}
+
+// readHold reads until, ramp, name, why.
+func readHold(text string) (h Hold, err error) {
+	parts := strings.Split(text, ",")
+	if len(parts) != 4 {
+		return h, fmt.Errorf("read the script's hold: %.40q", text)
+	}
+	n := numbers{s: text}
+	h = Hold{Until: n.next(), Ramp: n.next(), Name: unescape(parts[2]), Why: unescape(parts[3])}
+	return h, nil
+}
+
+func readHolds(text string) (list []Hold, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for _, one := range strings.Split(text, ";") {
+		h, err := readHold(one)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, h)
+	}
+	return list, nil
 }

@@ -3,13 +3,15 @@ package ratelimit
 // How a request looks to the script: claims on one counter stand together, as
 // one demand, in a flat JSON list:
 //
-//	letter, field, account, flags, allow, warn at, how many parameters follow,
-//	how many claims, the parameters of the measure, then item, cost and wait
-//	of every claim
+//	field, code, allow, warn at, the parameters of the measure (see the files
+//	of the measures in script/), then of every claim its item, cost and wait,
+//	and, where the measure looks at them, its recipient and its likeness
 //
-// The account is its number among the call's. Flags: 1 shadow, 2 with a key.
+// The code is 1 for a shadow, 2 for a counter with a key, 4 times the number of
+// the account among the call's, 256 times the number of claims.
 
 import (
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,19 +21,22 @@ import (
 const exact = 1 << 53
 
 // letters are the measures' names in the script and in Redis.
-var letters = map[Measure]byte{Calendar: 'c', Rolling: 'r', Lifetime: 'l', Pace: 'p'}
+var letters = map[Measure]byte{
+	Calendar: 'c', Rolling: 'r', Lifetime: 'l', Pace: 'p', Credits: 'd', Unanswered: 'u', Settling: 'e', Similar: 's',
+	Ratio: 'a', Concurrent: 'o', Hours: 'h',
+	Calendar | distinctBit: 'C', Rolling | distinctBit: 'R', Lifetime | distinctBit: 'L',
+}
 
 // fieldOf names a counter in an account's hash: letter, limit, unit, key.
 func fieldOf(cl *Claim) string {
-	unit := ""
-	if cl.Measure == Calendar {
-		unit = cl.Unit
-	}
-	return string(letters[cl.Measure]) + escape(cl.Limit) + "|" + escape(unit) + "|" + escape(cl.Key)
+	return string(letters[cl.measure()]) + escape(cl.Limit) + "|" + escape(cl.unit()) + "|" + escape(cl.Key)
 }
 
 // ofField is fieldOf's way back.
 func ofField(field string) (limit, key string) {
+	if _, f, ok := strings.Cut(field, "\v"); ok { // after the scope's name
+		field = f
+	}
 	parts := strings.Split(field, "|")
 	if len(parts) != 3 || parts[0] == "" {
 		return field, ""
@@ -40,7 +45,7 @@ func ofField(field string) (limit, key string) {
 }
 
 // special are the bytes that separate things in what the script keeps.
-const special = "%|,;\t\n\v"
+const special = "%|,;=&\"\\\t\n\v\r\x00"
 
 func escape(s string) string {
 	if !strings.ContainsAny(s, special) {
@@ -82,22 +87,28 @@ type grouped struct {
 	claims [][]*Claim
 }
 
+type counterField struct{ scope, field string }
+
 func group(claims []Claim) grouped {
 	var g grouped
-	var index map[string]int
+	var index map[counterField]int
 	if len(claims) > manyClaims {
-		index = make(map[string]int, len(claims))
+		index = make(map[counterField]int, len(claims))
 	}
 	for i := range claims {
 		cl := &claims[i]
 		f := fieldOf(cl)
 		at := -1
 		if index == nil {
-			at = slices.Index(g.fields, f)
-		} else if j, ok := index[f]; ok {
+			for j := range g.fields {
+				if g.fields[j] == f && g.claims[j][0].Scope == cl.Scope {
+					at = j
+				}
+			}
+		} else if j, ok := index[counterField{cl.Scope, f}]; ok {
 			at = j
 		} else {
-			index[f] = len(g.fields)
+			index[counterField{cl.Scope, f}] = len(g.fields)
 		}
 		if at < 0 {
 			g.fields = append(g.fields, f)
@@ -109,47 +120,160 @@ func group(claims []Claim) grouped {
 	return g
 }
 
-// appendDemands writes the demands.
-func appendDemands(b []byte, g *grouped) []byte {
+// appendDemands writes the demands of an account that has these scopes beside
+// it.
+func appendDemands(b []byte, g *grouped, account string, scopes []string) []byte {
 	b = append(b, '[')
 	for i, claims := range g.claims {
 		cl := claims[0]
 		if i > 0 {
 			b = append(b, ',')
 		}
-		flags := 0
+		code := len(claims)<<8 | 1<<2
+		if cl.Scope != "" && cl.Scope != account {
+			code = len(claims)<<8 | (slices.Index(scopes, cl.Scope)+2)<<2
+		}
 		if cl.Shadow {
-			flags = 1
+			code |= 1
 		}
 		if cl.Key != "" {
-			flags |= 2
+			code |= 2
 		}
-		b = append(b, '"', letters[cl.Measure], '"', ',')
 		b = appendText(b, g.fields[i])
-		b = appendInts(b, 1, int64(flags), min(max(cl.Allow, -1), exact), min(max(cl.WarnAt, 0), exact))
-		var p []byte
-		n := 0
-		switch cl.Measure {
-		case Calendar:
-			n = 7
-			for _, w := range cl.Windows {
-				p = appendInts(p, w.Start)
-				p = append(p, ',')
-				p = appendText(p, escape(w.Label))
-			}
-			p = appendInts(p, cl.Windows[2].End)
-		case Rolling:
-			n, p = 1, appendInts(p, cl.Span)
-		case Pace:
-			n, p = 2, appendInts(p, cl.Span, cl.Jitter)
-		}
-		b = appendInts(b, int64(n), int64(len(claims)))
-		b = append(b, p...)
+		b = appendInts(b, int64(code), min(max(cl.Allow, -1), exact), min(max(cl.WarnAt, 0), exact))
+		b = appendParameters(b, claims)
 		for _, c := range claims {
 			b = appendInts(b, int64(c.Item), c.Cost, c.Wait)
+			if cl.Distinct || cl.Measure == Similar || cl.Measure == Ratio {
+				b = appendText(append(b, ','), escape(c.Recipient))
+			}
+			if cl.Measure == Similar {
+				b = appendLikeness(append(b, ','), c.Likeness)
+			}
 		}
 	}
 	return append(b, ']')
+}
+
+func appendParameters(b []byte, claims []*Claim) []byte {
+	cl := claims[0]
+	switch cl.Measure {
+	case Calendar:
+		for _, w := range cl.Windows {
+			b = appendInts(b, w.Start)
+			b = appendText(append(b, ','), escape(w.Label))
+		}
+		b = appendInts(b, cl.Windows[2].End)
+		b = appendExtras(b, claims)
+	case Rolling:
+		b = appendInts(b, cl.Span)
+		b = appendExtras(b, claims)
+	case Lifetime, Credits:
+		b = appendExtras(b, claims)
+	case Pace:
+		b = appendInts(b, cl.Span, cl.Jitter)
+	case Unanswered:
+		b = appendInts(b, cl.Gap)
+	case Settling:
+		b = appendInts(b, cl.Span)
+	case Similar:
+		b = appendInts(b, cl.Gap, cl.Rate)
+	case Ratio:
+		b = appendInts(b, cl.Span, cl.Rate, cl.Sample, flag(cl.Good == Connected))
+	case Hours:
+		b = append(b, ",["...)
+		for i, o := range cl.Open {
+			list := appendInts(nil, o.Start, o.End)
+			if i == 0 {
+				list = list[1:]
+			}
+			b = append(b, list...)
+		}
+		b = append(b, ']')
+	}
+	return b
+}
+
+// appendExtras writes what few limits have: ramp, time of returning, pots, and
+// the recipients whose replies return the charge.
+func appendExtras(b []byte, claims []*Claim) []byte {
+	cl := claims[0]
+	returned := int64(0)
+	for _, c := range claims {
+		returned = max(returned, c.Returned)
+	}
+	if cl.Ramp.Over <= 0 && returned <= 0 && len(cl.Pots) == 0 {
+		return append(b, ",0"...)
+	}
+	b = append(b, ",["...)
+	b = strconv.AppendInt(b, cl.Ramp.From, 10)
+	b = appendInts(b, max(cl.Ramp.Over, 0), returned)
+	b = append(b, ",["...)
+	for i, p := range cl.Pots {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(append(b, '['), escape(p.Label))
+		b = appendInts(b, p.Start, p.End, p.Units, flag(p.Accrued))
+		b = append(b, ']')
+	}
+	b = append(b, ']')
+	if returned > 0 {
+		list := make([]string, len(claims))
+		for i, c := range claims {
+			list[i] = escape(c.Recipient)
+		}
+		b = appendTexts(append(b, ','), list)
+	}
+	return append(b, ']')
+}
+
+func appendLikeness(b []byte, l *Likeness) []byte {
+	if l == nil {
+		return append(b, '0')
+	}
+	bands := make([]string, len(l.Bands))
+	for i, band := range l.Bands {
+		bands[i] = escape(band)
+	}
+	b = appendText(append(b, '['), escape(l.Exact))
+	b = appendText(append(b, ','), hex.EncodeToString([]byte(l.Signature)))
+	b = appendTexts(append(b, ','), bands)
+	return append(b, ']')
+}
+
+// reads lists the keys and recipients of a request, and the fields of the
+// account that its decision is known to look at beside the claims' counters.
+func reads(r *Request) (keys, fields []string) {
+	see := func(key string) {
+		if key != "" {
+			if key = escape(key); !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	for i := range r.Claims {
+		cl := &r.Claims[i]
+		see(cl.Key)
+		if cl.Distinct || cl.Returned > 0 || cl.Measure == Similar || cl.Measure == Ratio {
+			see(cl.Recipient)
+		}
+		if cl.Measure == Similar && cl.Likeness != nil && cl.Scope == "" {
+			for _, band := range cl.Likeness.Bands {
+				fields = append(fields, "s"+escape(cl.Limit)+"|band|~b"+escape(band))
+			}
+		}
+	}
+	for _, k := range keys {
+		fields = append(fields, "k|"+k)
+	}
+	for _, k := range r.Recipients {
+		fields = append(fields, "k|"+escape(k))
+	}
+	if r.Same != "" {
+		fields = append(fields, "m|"+escape(r.Same))
+	}
+	return keys, fields
 }
 
 // appendInts writes numbers, each after a comma.

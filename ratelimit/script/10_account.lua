@@ -2,53 +2,56 @@
 -- may touch: its hash and the hash of its bookings; then the reservation's key.
 -- What changes is written at the end, at once, so that a call that turns out
 -- to lack something has changed nothing.
-local call, format, find, sub, match = redis.call, string.format, string.find, string.sub, string.match
-local gmatch, concat, floor, max, min = string.gmatch, table.concat, math.floor, math.max, math.min
-
-local NEVER = -1
-local H = cjson.decode(ARGV[2])
+local H = decode(ARGV[2])
 local names = H[1]
 local accounts, kinds = {}, {}
 local clock = now -- the server's, before any account's
 
 -- Names of the fields that are not counters:
---   n the latest time of writing   h holds    l the account that this one stands for
+--   n the latest time of writing   l the account that this one stands for
+--   h holds    g gifts    s scopes whose counters may name its recipients
 --   t the bookings in short        x when the hash may be forgotten; 0 never
+--   k|KEY what is known of a recipient    m|NUMBER the message of that number
 local function open(i)
   local a = accounts[i]
   if not a then
-    a = {key = KEYS[2 * i - 1], books = KEYS[2 * i], name = names[i], f = {}, c = {}, dirty = {}, ends = 0}
+    a = {key = KEYS[2 * i - 1], books = KEYS[2 * i], name = names[i], f = {}, c = {}, r = {}, dirty = {}, ends = 0}
     accounts[i] = a
   end
   return a
 end
 
--- fetch reads what was not read yet of the fields listed from first on.
+-- fetch reads those of the fields listed that were not read yet.
 local function fetch(a, list)
-  local f, ask, n = a.f, {}, 0
-  for i = 1, #list do
-    if f[list[i]] == nil then
-      n = n + 1
-      ask[n] = list[i]
-    end
+  local f, n = a.f, #list
+  if n == 0 then
+    return
   end
-  for from = 1, n, 4000 do
-    local to = min(from + 3999, n)
-    local got = call('HMGET', a.key, unpack(ask, from, to))
-    for i = from, to do
-      f[ask[i]] = got[i - from + 1]
+  if n > 4000 then
+    local rest = {}
+    for i = 4001, n do
+      rest[i - 4000] = list[i]
+    end
+    fetch(a, rest)
+    n = 4000
+  end
+  local got = call('HMGET', a.key, unpack(list, 1, n))
+  for i = 1, n do
+    local field = list[i]
+    if f[field] == nil then
+      f[field] = got[i]
     end
   end
 end
 
 -- head reads an account's own fields along with others.
 local function head(a, list)
-  list[#list + 1] = 'n'
-  list[#list + 1] = 'h'
-  list[#list + 1] = 'l'
-  list[#list + 1] = 't'
-  list[#list + 1] = 'x'
+  local n = #list
+  list[n + 1], list[n + 2], list[n + 3], list[n + 4], list[n + 5], list[n + 6] = 'n', 'h', 'l', 't', 'x', 'g'
   fetch(a, list)
+  for i = n + 6, n + 1, -1 do
+    list[i] = nil
+  end
   local high = a.f.n
   if high then
     high = tonumber(high)
@@ -56,6 +59,16 @@ local function head(a, list)
       now = high
     end
   end
+  a.headed = true
+end
+
+local function get(a, field)
+  local text = a.f[field]
+  if text == nil then
+    text = call('HGET', a.key, field)
+    a.f[field] = text
+  end
+  return text
 end
 
 local function set(a, field, text)
@@ -63,35 +76,89 @@ local function set(a, field, text)
   a.dirty[field] = true
 end
 
+-- lasts notes until when something of the account counts.
+local function lasts(a, ends)
+  if ends == NEVER or a.ends == NEVER or ends >= FOREVER then
+    a.ends = NEVER
+  elseif ends > a.ends then
+    a.ends = ends
+  end
+end
+
 -- counter returns what a limit has counted, or false.
 local function counter(a, k, field)
   local c = a.c[field]
   if c == nil then
-    local text = a.f[field]
-    if text == nil then
-      text = call('HGET', a.key, field)
-      a.f[field] = text
-    end
+    local text = get(a, field)
     c = text and k.parse(text)
     a.c[field] = c
   end
   return c
 end
 
--- lingers is how long everything is kept beyond the end of what it counts:
--- 32 days, more than the longest month. Expiry only tidies.
-local lingers = 2764800000
+-- ensure is counter, makes it where it is missing, and notes that it changes.
+local function ensure(a, k, field)
+  local c = counter(a, k, field)
+  if not c then
+    c = k.new()
+    a.c[field] = c
+    if sub(field, -1) ~= '|' then
+      a.grew = (a.grew or 0) + 1
+    end
+  end
+  a.dirty[field] = k
+  return c
+end
 
--- flush writes what changed.
+-- crosses reports whether taking cost brings used to the mark or past it.
+local function crosses(mark, used, cost)
+  return mark > 0 and used < mark and mark <= used + cost
+end
+
+-- json writes a value. Names were escaped by the client: none has a quote.
+local function json(v)
+  local t = type(v)
+  if t == 'number' then
+    return format('%d', v)
+  elseif t == 'string' then
+    return '"' .. v .. '"'
+  elseif t == 'boolean' then
+    return v and '1' or '0'
+  end
+  local list = {}
+  if #v > 0 or next(v) == nil then
+    for i = 1, #v do
+      list[i] = json(v[i])
+    end
+    return '[' .. concat(list, ',') .. ']'
+  end
+  for name, e in pairs(v) do
+    list[#list + 1] = '"' .. name .. '":' .. json(e)
+  end
+  return '{' .. concat(list, ',') .. '}'
+end
+
+-- flush writes what changed of an account.
 local function flush(a)
-  local put, n, gone, m = {'n', now}, 2, {}, 0
-  for field, k in pairs(a.dirty) do
+  local dirty = a.dirty
+  if next(dirty) == nil and not a.booked then
+    return
+  end
+  local stamp = format('%d', now)
+  local put, n, gone, m = {'n', stamp}, 2, {}, 0
+  dirty.n = nil
+  for field, k in pairs(dirty) do
     local text
     if k == true then
       text = a.f[field]
+    elseif k == 'r' then
+      local r = a.r[field]
+      if r[1] ~= '' or r[2] ~= 0 or r[3] ~= 0 or #r[4] > 0 or #r[5] > 0 or #r[6] > 0 then
+        text = json(r)
+      end
     else
-      text = k.text(a.c[field])
-      a.f[field] = text
+      text = a.c[field]
+      text = text and k.text(text)
     end
     if text then
       put[n + 1], put[n + 2] = field, text
@@ -101,38 +168,30 @@ local function flush(a)
       gone[m] = field
     end
   end
-  if n == 2 and m == 0 then
-    return
-  end
-  -- When it may be forgotten: moved in steps of a week.
-  local x = a.f.x
-  local stay = x == '0' or a.ends == NEVER
-  if not x or x ~= '0' then
-    if stay then
-      put[n + 1], put[n + 2] = 'x', '0'
+  -- When it may be forgotten: put off in steps of a week.
+  local x, set, free = a.f.x, nil, nil
+  if x ~= '0' then
+    if a.ends == NEVER then
+      put[n + 1], put[n + 2], free = 'x', '0', x
       n = n + 2
     else
-      local ends = max(a.ends, now) + lingers
-      stay = x and tonumber(x) >= ends and 'yes'
-      if not stay then
-        ends = ends + 604800000
-        put[n + 1], put[n + 2] = 'x', ends
+      local ends = (a.ends > now and a.ends or now) + LINGERS
+      if not x or tonumber(x) < ends then
+        set = ends + 604800000
+        put[n + 1], put[n + 2] = 'x', format('%d', set)
         n = n + 2
-        x = ends
       end
     end
-  else
-    stay = 'yes'
   end
   for from = 1, n, 4000 do
-    call('HSET', a.key, unpack(put, from, min(from + 3999, n)))
+    call('HSET', a.key, unpack(put, from, from + 3999 < n and from + 3999 or n))
   end
   for from = 1, m, 4000 do
-    call('HDEL', a.key, unpack(gone, from, min(from + 3999, m)))
+    call('HDEL', a.key, unpack(gone, from, from + 3999 < m and from + 3999 or m))
   end
-  if not stay then
-    call('PEXPIRE', a.key, x - now)
-  elseif stay == true then
+  if set then
+    call('PEXPIRE', a.key, format('%d', set - now))
+  elseif free then
     call('PERSIST', a.key)
   end
   if a.booked then
@@ -143,16 +202,31 @@ local function flush(a)
         call('HDEL', a.books, id)
       end
     end
-    if a.ends == NEVER or a.f.x == '0' then
+    if a.ends == NEVER or x == '0' then
       call('PERSIST', a.books)
     else
-      call('PEXPIRE', a.books, max(a.ends - now, 0) + 2 * lingers)
+      call('PEXPIRE', a.books, format('%d', (a.ends > now and a.ends - now or 0) + 2 * LINGERS))
     end
+    a.booked = nil
   end
-  a.dirty, a.booked = {}, nil
+  a.dirty = {}
 end
 
--- crosses reports whether taking cost brings used to the mark or past it.
-local function crosses(mark, used, cost)
-  return mark > 0 and used < mark and mark <= used + cost
+-- need ends the call: it must be made again with an account that is missing.
+local function need(name, alias)
+  error({need = name, alias = alias}, 0)
+end
+
+-- of returns an account of the call by its name.
+local function of(name)
+  for i = 1, #names do
+    if names[i] == name then
+      local a = open(i)
+      if not a.headed then
+        head(a, {})
+      end
+      return a
+    end
+  end
+  need(name)
 end

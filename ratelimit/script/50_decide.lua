@@ -1,42 +1,102 @@
 -- The evaluator: from what is counted and what is asked to a decision. See
 -- evaluate.go for the law.
 
-local makers = {c = calendar, r = rolling, l = lifetime, p = pace}
-
 local function kind(letter)
   local k = kinds[letter]
   if not k then
-    k = makers[letter]()
+    k = {}
     kinds[letter] = k
+    if letter == 'c' then
+      calendar(k)
+    elseif letter == 'r' then
+      rolling(k)
+    elseif letter == 'l' then
+      lifetime(k)
+    elseif letter == 'p' then
+      pace(k)
+    elseif letter == 'd' then
+      lifetime(k, false, true)
+    elseif letter == 'C' then
+      calendar(k, true)
+    elseif letter == 'R' then
+      distinctRolling(k)
+    elseif letter == 'L' then
+      lifetime(k, true)
+    elseif letter == 'u' then
+      answers(k)
+    elseif letter == 'e' then
+      answers(k, true)
+    elseif letter == 's' then
+      similar(k)
+    elseif letter == 'a' then
+      ratio(k)
+    elseif letter == 'o' then
+      concurrent(k)
+    elseif letter == 'h' then
+      hours(k)
+    end
+  end
+  return k
+end
+
+-- whole is a kind with its rarer functions.
+local function whole(k)
+  if k.rest then
+    local rest = k.rest
+    k.rest = nil
+    rest()
   end
   return k
 end
 
 -- parse makes demands of the claims that the client sent, without those of the
 -- items that were given back: a flat list, whose layout is in redis_encode.go.
-local function parse(json, dropped)
-  local A = cjson.decode(json)
+local function parse(json, dropped, free)
+  local A = decode(json)
   local ds, n, i, size = {}, 0, 1, #A
   while i < size do
-    -- letter, field, account, flags, allow, warn, parameters, claims
-    local letter, flags, params, claims = A[i], A[i + 3], A[i + 6], A[i + 7]
-    local from = i + 8 + params
-    local cost, wait, any
-    for j = from, from + 3 * claims - 1, 3 do
+    local f, code = A[i], A[i + 1]
+    local k = kind(sub(f, 1, 1))
+    local account, claims = floor(code / 4) % 64, floor(code / 256)
+    local from, stride = i + 4 + k.params, k.stride
+    local to = from + stride * claims
+    local cost, wait, own = 0, nil, nil
+    for j = from, to - 1, stride do
       if not (dropped and dropped[A[j]]) then
-        cost, wait = (cost or 0) + A[j + 1], any and min(wait, A[j + 2]) or A[j + 2]
-        any = true
+        local c = free and 0 or A[j + 1]
+        cost = cost + c
+        if not wait or A[j + 2] < wait then
+          wait = A[j + 2]
+        end
+        if stride > 3 and c > 0 then
+          own = own or {}
+          own[#own + 1] = A[j + 3]
+        end
       end
     end
-    if any then
+    if wait then
       n = n + 1
-      ds[n] = {
-        A = A, b = i + 8, k = kind(letter), f = A[i + 1], acct = A[i + 2],
-        shadow = flags % 2 == 1, keyed = flags >= 2, allow = A[i + 4], warn = A[i + 5],
-        from = from, claims = claims, cost = cost, wait = wait, at = 0, c = false, short = false, warned = false,
+      local d = {
+        A = A, b = i + 4, k = k, f = f, acct = account, shadow = code % 2 == 1, keyed = code % 4 >= 2,
+        allow = A[i + 2], warn = A[i + 3], from = from, claims = claims, stride = stride,
+        cost = cost, wait = wait, short = false, plain = true,
       }
+      if stride > 3 then
+        d.own = own or {}
+        if own and own[2] then
+          local seen, list = {}, {}
+          for _, who in ipairs(own) do
+            if not seen[who] then
+              seen[who] = true
+              list[#list + 1] = who
+            end
+          end
+          d.own = list
+        end
+      end
+      ds[n] = d
     end
-    i = from + 3 * claims
+    i = to
   end
   return ds, n
 end
@@ -45,60 +105,61 @@ end
 -- NEVER and the demand that never will.
 local function settle(ds, n, slot)
   while true do
-    local next = slot
+    local soon = slot
     for i = 1, n do
       local d = ds[i]
       if d.cost > 0 and not d.shadow then
-        local t = d.k.earliest(d.c, d, d.cost, slot)
+        local t = d.k.earliest(d.c, d, slot)
         if t == NEVER then
           d.short = true
           return NEVER, i
         end
-        if d.tails and not d.keyed then
-          local tail = d.tails[d.f]
+        local tails = d.tails
+        if tails and not d.keyed then
+          local tail = tails[d.f]
           if tail and tail > t then
             t = tail
           end
         end
         if t > slot then
           d.short, d.at = true, t
-          if t > next then
-            next = t
+          if t > soon then
+            soon = t
           end
         end
       end
     end
-    if next == slot then
+    if soon == slot then
       return slot
     end
-    slot = next
+    slot = soon
   end
 end
 
--- shadows says of the limits that do not decide whether they had room.
-local function shadows(ds, n, slot)
-  for i = 1, n do
-    local d = ds[i]
-    if d.shadow and d.cost > 0 then
-      d.short = d.k.earliest(d.c, d, d.cost, slot) ~= slot
-    end
-  end
-end
-
-local GO, BOOKED, LATER, REFUSED, GONE = 1, 2, 3, 4, 5
+local GO, BOOKED, LATER, REFUSED, GONE, TWIN = 1, 2, 3, 4, 5, 6
 local PAUSED = -1
 
--- decide returns the verdict, the slot, which demand decided (0 none), why a
--- hold holds, and how many units of what never fits would.
-local function decide(hold, ds, n, arrived, from)
-  local slot, held, why = now, 0, ''
-  if hold then
-    why, held = hold.why, hold.till
-    if held == 0 then
-      shadows(ds, n, slot)
-      return REFUSED, 0, PAUSED, why, -1
+-- decide returns the verdict, the slot, which demand decided (0 none), how many
+-- units of what never fits would, and whether a hold is to be named.
+local function decide(held, ds, n, arrived, from, shaded)
+  -- shadows says of the limits that do not decide whether they had room.
+  local function shadows(slot)
+    if shaded then
+      for i = 1, n do
+        local d = ds[i]
+        if d.shadow and d.cost > 0 then
+          d.short = d.k.earliest(d.c, d, slot) ~= slot
+        end
+      end
     end
-    slot = max(slot, held)
+  end
+  local slot, till = now, held and held.till or 0
+  if till > 0 then
+    if till == FOREVER then
+      shadows(slot)
+      return REFUSED, 0, PAUSED, -1
+    end
+    slot = till
   end
   local stuck
   slot, stuck = settle(ds, n, slot)
@@ -106,13 +167,14 @@ local function decide(hold, ds, n, arrived, from)
     slot, stuck = settle(ds, n, from)
   end
   if stuck then
-    shadows(ds, n, now)
+    shadows(now)
     local d = ds[stuck]
-    return REFUSED, 0, stuck, '', d.k.fits and d.k.fits(d.c, d) or max(d.allow, 0)
+    local fits = whole(d.k).fits
+    return REFUSED, 0, stuck, fits and fits(d.c, d, now) or -1
   end
   if slot == now then
-    shadows(ds, n, slot)
-    return GO, slot, 0, why, -1
+    shadows(slot)
+    return GO, slot, 0, -1
   end
 
   local patience = 0
@@ -124,11 +186,11 @@ local function decide(hold, ds, n, arrived, from)
   end
   -- The furthest of all that lack room, and of those that will not have it
   -- within their wait.
-  local furthest, furthestAt, late, lateAt = PAUSED, held, PAUSED, 0
-  if held - arrived > patience then
-    lateAt = held
+  local furthest, furthestAt, late, lateAt = PAUSED, till, PAUSED, 0
+  if till - arrived > patience then
+    lateAt = till
   end
-  local keyed, keeps = false, true
+  local keyed, keeps = held and held.keyed, true
   for i = 1, n do
     local d = ds[i]
     if keeps and d.k.keeps and d.cost > 0 and not d.shadow then
@@ -136,11 +198,12 @@ local function decide(hold, ds, n, arrived, from)
     end
     if d.short then
       keyed = keyed or d.keyed
-      if d.at > furthestAt then
-        furthest, furthestAt = i, d.at
+      local at = d.at or 0
+      if at > furthestAt then
+        furthest, furthestAt = i, at
       end
-      if d.at - arrived > d.wait and d.at > lateAt then
-        late, lateAt = i, d.at
+      if at - arrived > d.wait and at > lateAt then
+        late, lateAt = i, at
       end
     end
   end
@@ -150,6 +213,6 @@ local function decide(hold, ds, n, arrived, from)
   elseif keyed or not keeps then
     verdict = LATER
   end
-  shadows(ds, n, verdict == BOOKED and slot or now)
-  return verdict, slot, furthest, furthest == PAUSED and why or '', -1
+  shadows(verdict == BOOKED and slot or now)
+  return verdict, slot, furthest, -1
 end

@@ -1,8 +1,11 @@
 -- The bookings of one account, in the order of their slots. A later arrival
 -- never overtakes an earlier booking on a limit for which that booking waits:
--- the tail of a counter is the last slot booked because it had no room.
--- In short (field t): the last order, the first slot or less, how many, and the
--- tails. So a request reads no booking, unless one was abandoned or has to move.
+-- the tail of a counter is the last slot booked because it had no room. The
+-- queue of a scope has the bookings of other accounts that wait for its
+-- counters: its guests.
+-- In short (field t): the last order, the first slot or less, how many, how many
+-- guests, and the tails. So a request reads no booking, unless one was abandoned
+-- or has to move.
 
 local function short(a)
   local s = a.short
@@ -10,8 +13,8 @@ local function short(a)
     s = false
     local text = a.f.t
     if text then
-      local order, first, count, rest = match(text, '^(%d+),(%-?%d+),(%d+)(.*)$')
-      s = {order = tonumber(order), first = tonumber(first), count = tonumber(count), tails = {}}
+      local order, first, count, guests, rest = match(text, '^(%d+),(%-?%d+),(%d+),(%d+)(.*)$')
+      s = {order = tonumber(order), first = tonumber(first), count = tonumber(count), guests = tonumber(guests), tails = {}}
       for at, field in gmatch(rest, '\t(%d+) ([^\t]+)') do
         s.tails[field] = tonumber(at)
       end
@@ -21,127 +24,231 @@ local function short(a)
   return s
 end
 
-local function before(x, y)
-  return x.slot < y.slot or x.slot == y.slot and x.order < y.order
-end
+local function queues()
+  local Q = {}
 
--- queue reads the bookings. Those that could not be moved wait, apart, for
--- whoever fires them, an hour at most.
-local function queue(a)
-  if not a.list then
-    local list, moot, got = {}, {}, call('HGETALL', a.books)
-    for i = 1, #got, 2 do
-      local res = unpacked(got[i], got[i + 1])
-      if res.state == 'B' then
-        list[#list + 1] = res
-      elseif res.arrived + 3600000 < now then
-        a.booked = a.booked or {}
-        a.booked[res.id] = false
+  local function before(x, y)
+    return x.slot < y.slot or x.slot == y.slot and x.order < y.order
+  end
+
+  -- load reads the bookings. Those that could not be moved wait, apart, for
+  -- whoever fires them, an hour at most.
+  function Q.load(a)
+    if not a.list then
+      local list, moot, guests, got = {}, {}, {}, call('HGETALL', a.books)
+      for i = 1, #got, 2 do
+        local id, text = got[i], got[i + 1]
+        if sub(text, 1, 1) == 'g' then
+          local slot, order, fields = match(text, '^g,(%d+),(%d+)\n(.*)$')
+          guests[id] = {slot = tonumber(slot), order = tonumber(order), fields = fields}
+        else
+          local res = R().unpack(id, text)
+          if res.state == 'B' then
+            list[#list + 1] = res
+          elseif res.arrived + 3600000 < now then
+            a.booked = a.booked or {}
+            a.booked[id] = false
+          else
+            moot[id] = res
+          end
+        end
+      end
+      sort(list, before)
+      a.list, a.moot, a.guests = list, moot, guests
+    end
+    return a.list
+  end
+
+  -- waits lists the account-wide fields of an account that a booking waits for.
+  local function waits(res, scope)
+    local fields, list, any = R().fields(res), {}, false
+    for _, ch in ipairs(res.charges) do
+      if ch[4] % 2 == 1 then
+        local s, f = match(fields[ch[1]], '^([^\v]*)\v(.*)$')
+        if s == scope then
+          any = true
+          f = f or fields[ch[1]]
+          if sub(f, -1) == '|' then
+            list[#list + 1] = f
+          end
+        end
+      end
+    end
+    return list, any
+  end
+
+  local function raise(tails, fields, slot)
+    for _, f in ipairs(fields) do
+      if not tails[f] or tails[f] < slot then
+        tails[f] = slot
+      end
+    end
+  end
+
+  local function split(text)
+    local list = {}
+    for f in gmatch(text, '[^\t]+') do
+      list[#list + 1] = f
+    end
+    return list
+  end
+
+  -- shorten notes the bookings in short again.
+  local function shorten(a)
+    local s = a.short
+    if not s or s.count + s.guests == 0 then
+      if a.f.t then
+        set(a, 't', false)
+      end
+      a.short = false
+      return
+    end
+    local t = {format('%d,%d,%d,%d', s.order, s.first, s.count, s.guests)}
+    for field, at in pairs(s.tails) do
+      t[#t + 1] = format('%d %s', at, field)
+    end
+    set(a, 't', concat(t, '\t'))
+  end
+
+  -- tails computes them from the bookings before a place; 0 is the end.
+  function Q.tails(a, place)
+    local tails = {}
+    for _, res in ipairs(Q.load(a)) do
+      if place == 0 or res.order < place then
+        raise(tails, waits(res), res.slot)
+      end
+    end
+    for _, g in pairs(a.guests) do
+      if place == 0 or g.order < place then
+        raise(tails, split(g.fields), g.slot)
+      end
+    end
+    return tails
+  end
+
+  local function rebuild(a)
+    local s, list = a.short, Q.load(a)
+    s.tails = Q.tails(a, 0)
+    s.first = list[1] and list[1].slot or 0
+    s.count = #list
+  end
+
+  local function book(a, id, text)
+    a.booked = a.booked or {}
+    a.booked[id] = text
+  end
+  Q.book = book
+
+  local function begun(a, slot)
+    local s = short(a)
+    if not s then
+      s = {order = 0, first = slot, count = 0, guests = 0, tails = {}}
+      a.short = s
+    end
+    return s
+  end
+
+  -- scopes calls f for every scope whose counters a booking waits for.
+  local function scopes(a, res, f)
+    local seen = {}
+    for _, name in ipairs(R().fields(res)) do
+      local scope = match(name, '^([^\v]*)\v')
+      if scope and not seen[scope] then
+        seen[scope] = true
+        local fields, any = waits(res, scope)
+        if any then
+          f(of(scope), fields)
+        end
+      end
+    end
+  end
+
+  -- add takes in a booking.
+  function Q.add(a, res)
+    local s = begun(a, res.slot)
+    s.first = (s.count == 0 or res.slot < s.first) and res.slot or s.first
+    s.order, s.count = res.order > s.order and res.order or s.order, s.count + 1
+    raise(s.tails, waits(res), res.slot)
+    if a.list then
+      local i = #a.list
+      while i > 0 and before(res, a.list[i]) do
+        i = i - 1
+      end
+      insert(a.list, i + 1, res)
+    end
+    book(a, res.id, pack(res))
+    shorten(a)
+    scopes(a, res, function(o, fields)
+      local os = begun(o, 0)
+      if o.list then
+        if not o.guests[res.id] then
+          os.guests = os.guests + 1
+        end
+        o.guests[res.id] = {slot = res.slot, order = res.order, fields = concat(fields, '\t')}
       else
-        moot[res.id] = res
+        os.guests = os.guests + 1
       end
-    end
-    table.sort(list, before)
-    a.list, a.moot = list, moot
+      raise(os.tails, fields, res.slot)
+      book(o, res.id, format('g,%d,%d\n', res.slot, res.order) .. concat(fields, '\t'))
+      shorten(o)
+      lasts(o, res.slot)
+    end)
   end
-  return a.list
-end
 
-local function raise(s, res)
-  local ch = res.charges
-  local fields
-  for i = 1, #ch, 6 do
-    if ch[i + 3] == 1 then
-      fields = fields or fieldsOf(res)
-      local f = fields[ch[i]]
-      if find(f, '|', -1, true) then -- without a key
-        s.tails[f] = max(s.tails[f] or 0, res.slot)
-      end
-    end
-  end
-end
-
--- shorten notes the bookings in short again.
-local function shorten(a)
-  local s = short(a)
-  if not s or s.count == 0 then
-    if a.f.t then
-      set(a, 't', false)
-    end
-    a.short = false
-    return
-  end
-  local t = {format('%d,%d,%d', s.order, s.first, s.count)}
-  for field, at in pairs(s.tails) do
-    t[#t + 1] = format('%d %s', at, field)
-  end
-  set(a, 't', concat(t, '\t'))
-end
-
-local function rebuild(a, s)
-  local list = queue(a)
-  s.tails = {}
-  for i = 1, #list do
-    raise(s, list[i])
-  end
-  s.first = list[1] and list[1].slot or 0
-end
-
-local function book(a, id, text)
-  a.booked = a.booked or {}
-  a.booked[id] = text
-end
-
--- enqueue adds a booking.
-local function enqueue(a, res)
-  local s = short(a)
-  if not s then
-    s = {order = 0, first = res.slot, count = 0, tails = {}}
-    a.short = s
-  end
-  s.order, s.first, s.count = max(s.order, res.order), min(s.first, res.slot), s.count + 1
-  raise(s, res)
-  local list = a.list
-  if list then
-    local i = #list
-    while i > 0 and before(res, list[i]) do
-      i = i - 1
-    end
-    table.insert(list, i + 1, res)
-  end
-  book(a, res.id, pack(res))
-  shorten(a)
-end
-
--- dequeue takes a booking off the books.
-local function dequeue(a, res)
-  local s = short(a)
-  local last = false
-  if s then
+  local function isTail(s, slot)
     for _, at in pairs(s.tails) do
-      last = last or at == res.slot
-    end
-    s.count = s.count - 1
-    if last and s.count > 0 then
-      queue(a)
-    end
-  end
-  if a.list then
-    for i = 1, #a.list do
-      if a.list[i].id == res.id then
-        table.remove(a.list, i)
-        break
+      if at == slot then
+        return true
       end
     end
-    if s then
-      rebuild(a, s)
-    end
+    return false
   end
-  book(a, res.id, false)
-  shorten(a)
+
+  -- take takes a booking off the books.
+  function Q.take(a, res)
+    local s = short(a)
+    if s then
+      if isTail(s, res.slot) then
+        Q.load(a)
+      end
+      s.count = s.count - 1
+      if a.list then
+        for i = 1, #a.list do
+          if a.list[i].id == res.id then
+            remove(a.list, i)
+            break
+          end
+        end
+        rebuild(a)
+      end
+    end
+    book(a, res.id, false)
+    shorten(a)
+    scopes(a, res, function(o)
+      local os = short(o)
+      if os then
+        Q.load(o)
+        if o.guests[res.id] then
+          o.guests[res.id] = nil
+          os.guests = os.guests - 1
+        end
+        rebuild(o)
+      end
+      book(o, res.id, false)
+      shorten(o)
+    end)
+  end
+
+  function Q.order(a)
+    local s = short(a)
+    return s and s.order + 1 > ordinal and s.order + 1 or ordinal
+  end
+
+  return Q
 end
 
-local function nextOrder(a)
-  local s = short(a)
-  return max(ordinal, s and s.order + 1 or 0)
+local queued
+local function Q()
+  queued = queued or queues()
+  return queued
 end

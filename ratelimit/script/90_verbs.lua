@@ -1,116 +1,16 @@
--- The verbs. A reply is text: what it is, now, and how far the server's clock
--- lies behind the account's; then what was decided, then the fields charged.
-local verb = ARGV[1]
-local idKey = KEYS[#KEYS]
+-- The other verbs.
 
-local function answer(what, body)
-  return format('%s,%d,%d\n', what, now, now - clock) .. (body or '')
-end
-
-local function reserve()
-  local id, token, arrived, dry, replace, frac, scopes = H[2], H[3], H[4], H[5] == 1, H[6] == 1, H[7], H[8]
-  local ds, n = parse(ARGV[3])
+-- enter opens the account; it returns an answer where it stands for another.
+local function enter()
   local a = open(1)
-  local list = {}
-  for i = 1, n do
-    list[i] = ds[i].f
+  head(a, {})
+  for i = 2, #names do
+    of(names[i])
   end
-  head(a, list)
-  if a.f.l then
-    return answer('m', a.f.l)
-  end
-  for i = 1, n do
-    local d = ds[i]
-    if d.k.keeps and (now < d.A[d.b] or now >= d.A[d.b + 6]) then
-      return answer('s', format('%d', i))
-    end
-  end
-  local place = 0
-  if not dry then
-    local text = call('GET', idKey)
-    if text then
-      local state, was = sub(text, 1, 1), match(text, '^%u,([^\n,]*)')
-      local res
-      if state == 'G' then
-        res = unpacked(id, text)
-      elseif state == 'B' then
-        local booked = call('HGET', a.books, id)
-        res = booked and unpacked(id, booked)
-      elseif was == token then
-        return answer('x')
-      end
-      if res then
-        if not replace or res.token == token then
-          return answer('r', res.token .. '\n' .. res.reply .. '\n' .. res.fields)
-        end
-        if res.state == 'B' then
-          place = res.order
-          dequeue(a, res)
-        elseif res.state == 'M' then
-          book(a, id, false)
-        end
-        if arrived == 0 then
-          arrived = res.arrived
-        end
-        giveBack(a, res)
-        keepClosed(idKey, res.token)
-        flush(a)
-      end
-    end
-  end
-  if arrived == 0 or arrived > now then
-    arrived = now
-  end
-  local others, news
-  if not dry and #names > 1 + scopes then
-    others, news = strangers(a, 2 + scopes)
-    for i = 1, #others do
-      absorb(a, others[i])
-    end
-  end
-  if dry then
-    local _, _, _, reply = attempt(a, ds, n, arrived, 0, frac, true)
-    return answer('d', reply)
-  end
-  local verdict, at, charges, reply, behind = admit(a, ds, n, arrived, frac, place)
-  if news and verdict > BOOKED then
-    return answer('d', reply)
-  end
-  if verdict <= BOOKED then
-    for i = #list, n + 1, -1 do
-      list[i] = nil
-    end
-    local res = {
-      id = id, token = token, slot = at, order = 0, arrived = 0, frac = frac, reply = reply,
-      fields = concat(list, '\t'), charges = charges, dropped = '', json = '', state = 'G',
-    }
-    a.dirty.n = true
-    a.f.n = now
-    if verdict == BOOKED then
-      res.state, res.arrived, res.json, res.order = 'B', arrived, ARGV[3], place > 0 and place or nextOrder(a)
-      enqueue(a, res)
-      keepPointer(idKey, res)
-    else
-      keepRecord(idKey, res)
-    end
-  end
-  if behind and #behind > 0 then
-    rebook(a, behind)
-  end
-  if others then
-    for i = 1, #others do
-      surrender(others[i])
-    end
-  end
-  if a.grew then
-    sweep(a)
-  end
-  flush(a)
-  return answer('d', reply)
+  return a, a.f.l and answer('m', a.f.l)
 end
 
--- opened finds an open reservation; nil, or only those of a token if one is
--- given.
+-- opened finds an open reservation of a token; '' is any.
 local function opened(a, id, token)
   local text = call('HGET', a.books, id)
   if not text then
@@ -119,7 +19,7 @@ local function opened(a, id, token)
       return nil
     end
   end
-  local res = unpacked(id, text)
+  local res = R().unpack(id, text)
   if token ~= '' and res.token ~= token then
     return nil
   end
@@ -127,132 +27,384 @@ local function opened(a, id, token)
 end
 
 local function fire()
-  local a, id, token = open(1), H[2], H[3]
-  head(a, {})
-  if a.f.l then
-    return answer('m', a.f.l)
+  local a, moved = enter()
+  if moved then
+    return moved
   end
-  local res = opened(a, id, token)
+  local id = H[2]
+  local res = opened(a, id, H[3])
   if not res then
     return answer('g')
   end
-  if res.state == 'B' and res.slot <= now then
-    if activeHold(a) then
-      requeue(a)
+  if res.state == 'G' then
+    R().eachLease(a, res, function(k, c, ch)
+      k.lease(c, id, ch[2], ch[3])
+    end)
+    keepRecord(idKey, res)
+  elseif res.state == 'B' and res.slot <= now then
+    local services, recipients = E().watched(res)
+    if halt(a, services, recipients).till > 0 then
+      E().requeue(a)
       local text = a.booked[id]
-      res = text and unpacked(id, text) or res
+      res = text and R().unpack(id, text) or res
     else
-      dequeue(a, res)
-      local now2, at, fits, uses = match(res.reply, '^%d+,(%d+),(%-?%d+),%-?%d+,(%-?%d+)(|[^|]*|)')
-      res.state, res.json, res.dropped = 'G', '', ''
-      res.reply = format('%d,%s,%s,0,%s%s', GO, now2, at, fits, uses)
+      Q().take(a, res)
+      -- A shadow limit of what is on its way begins now.
+      local dropped, fields = R().dropped(res), R().fields(res)
+      local ds, n = parse(res.json, dropped, res.free)
+      for i = 1, n do
+        local d = ds[i]
+        if d.k.leases and d.cost > 0 then
+          local o, field = R().place(a, fields[i])
+          local c = ensure(o, d.k, field)
+          for j = d.from, d.from + 3 * d.claims - 1, 3 do
+            if d.A[j + 1] > 0 and not (dropped and dropped[d.A[j]]) then
+              d.k.lease(c, id, d.A[j], d.A[j + 1])
+              insert(res.charges, {i, d.A[j], d.A[j + 1], 0, ''})
+            end
+          end
+        end
+      end
+      local asked, at, fits, uses, again = match(res.reply, '^%d+,(%d+),(%-?%d+),%-?%d+,(%-?%d+)(|[^|]*)|[^|]*|[^|]*|(%d)$')
+      res.state, res.json = 'G', ''
+      res.reply = format('%d,%s,%s,0,%s%s|||%s', GO, asked, at, fits, uses, again)
       keepRecord(idKey, res)
+      if res.same ~= '' then
+        local text = get(a, 'm|' .. res.same)
+        local mark = text and decode(text)
+        if mark and mark[1] == id then
+          mark[4] = now
+          set(a, 'm|' .. res.same, json(mark))
+        end
+      end
     end
   end
   if res.state == 'M' then
-    book(a, id, false)
+    Q().book(a, id, false)
     call('DEL', idKey)
   end
-  flush(a)
+  flushAll()
   return answer('f', res.reply .. '\n' .. res.fields)
 end
 
 -- close ends a reservation: as spent, or with all of it given back.
 local function close(back)
-  local a, id, token = open(1), H[2], H[3]
-  head(a, {})
-  if a.f.l then
-    return answer('m', a.f.l)
+  local a, moved = enter()
+  if moved then
+    return moved
   end
+  local id, token = H[2], H[3]
   local res = opened(a, id, token)
   if not res then
     if token ~= '' and not call('GET', idKey) then
-      keepClosed(idKey, token) -- it may still be on its way here
+      R().close(idKey, token) -- it may still be on its way here
     end
     return answer('o')
   end
   if res.state == 'B' then
-    dequeue(a, res)
+    Q().take(a, res)
   elseif res.state == 'M' then
-    book(a, id, false)
+    Q().book(a, id, false)
   end
   if back then
-    giveBack(a, res)
+    R().unmark(a, res)
+    R().giveBack(a, res)
+  else
+    R().eachLease(a, res, function(k, c, ch)
+      k.unlease(c, id, ch[2])
+    end)
+    local text = res.same ~= '' and get(a, 'm|' .. res.same)
+    local mark = text and decode(text)
+    if mark and mark[1] == id then
+      mark[3] = 0
+      set(a, 'm|' .. res.same, json(mark))
+    end
   end
-  keepClosed(idKey, res.token)
-  flush(a)
+  R().close(idKey, res.token)
+  flushAll()
   return answer('o')
 end
 
 local function cancelItems()
-  local a, id, token = open(1), H[2], H[3]
-  head(a, {})
-  if a.f.l then
-    return answer('m', a.f.l)
+  local a, moved = enter()
+  if moved then
+    return moved
   end
-  local res = opened(a, id, token)
+  local id, items = H[2], {}
+  local res = opened(a, id, H[3])
   if not res then
     return answer('o')
   end
-  local items = {}
-  for i = 1, #H[4] do
-    items[H[4][i]] = true
+  for _, item in ipairs(H[4]) do
+    items[item] = true
   end
   if res.state == 'B' then
-    dequeue(a, res)
+    Q().take(a, res)
   end
-  giveBack(a, res, items)
+  R().giveBack(a, res, items)
   if #res.charges == 0 then
     if res.state == 'M' then
-      book(a, id, false)
+      Q().book(a, id, false)
     end
-    keepClosed(idKey, res.token)
+    R().unmark(a, res)
+    R().close(idKey, res.token)
   elseif res.state == 'B' then
     for item in pairs(items) do
       res.dropped = res.dropped .. format('%d,', item)
     end
-    enqueue(a, res)
-  elseif res.state == 'G' then
+    Q().add(a, res)
+  else
     keepRecord(idKey, res)
   end
-  flush(a)
+  flushAll()
   return answer('o')
 end
 
--- pause sets a hold, or lifts them all.
+local function lift(list)
+  local lifted, kept = false, {}
+  for _, h in ipairs(list) do
+    if active(h) then
+      h[2], lifted = now, true
+    end
+  end
+  if not lifted then
+    return list, false
+  end
+  for _, h in ipairs(list) do
+    if h[2] + (h[4] > h[6] and h[4] or h[6]) > now then
+      kept[#kept + 1] = h
+    end
+  end
+  return kept, true
+end
+
+-- pause sets a person's hold (name, until, why, ramp), or lifts them all.
 local function pause()
-  local a = open(1)
-  head(a, {})
-  if a.f.l then
-    return answer('m', a.f.l)
+  local a, moved = enter()
+  if moved then
+    return moved
   end
   local h = H[2]
-  if h == '' then
+  if h == 0 then
     if not a.f.n then
       return answer('o')
     end
-    set(a, 'h', false)
-  else
-    set(a, 'h', h)
-    if H[3] == 0 then
-      a.ends = NEVER
-    else
-      a.ends = max(a.ends, H[3])
+    local lifted
+    a.holds, lifted = lift(holdsOf(a))
+    if lifted then
+      keepHolds(a)
     end
+    for _, f in ipairs(M().all(a)) do
+      if sub(f, 1, 2) == 'k|' then
+        local r = record(a, sub(f, 3))
+        if r and #r[4] > 0 then
+          r[4], lifted = lift(r[4])
+          if lifted then
+            a.dirty[f] = 'r'
+          end
+        end
+      end
+    end
+  else
+    local list, mine = holdsOf(a), nil
+    for _, o in ipairs(list) do
+      if o[1] == h[1] then
+        mine = o
+      end
+    end
+    if mine then
+      mine[2], mine[3], mine[4] = h[2], h[3], h[4]
+    else
+      list[#list + 1] = {h[1], h[2], h[3], h[4], 0, 0, {}}
+    end
+    keepHolds(a)
+    a.dirty.n, a.f.n = true, format('%d', now)
   end
-  flush(a)
+  flushAll()
   return answer('o')
 end
 
-local verbs = {reserve = reserve, fire = fire, cancelItems = cancelItems, pause = pause}
-local ok, out = pcall(verbs[verb] or function() return close(verb == 'cancel') end)
-if ok then
-  return out
+-- cool: key, name, why, for, least, grow, max, resumed, ramp, id.
+local function cool()
+  local a, moved = enter()
+  if moved then
+    return moved
+  end
+  local key, name, why, for_, least, grow, most, resumed, ramp, id =
+    H[2], H[3], H[4], H[5], H[6], H[7], H[8], H[9], H[10], H[11]
+  local list, field
+  if key ~= '' then
+    key = canonical(a, key)
+    list, field = recordFor(a, key)[4], 'k|' .. key
+  else
+    list = holdsOf(a)
+  end
+  local h
+  for _, o in ipairs(list) do
+    if o[1] == name then
+      h = o
+    end
+  end
+  local function said()
+    return answer('h', format('%d,%d,%s,%s', h[2], h[4], h[1], h[3]))
+  end
+  if not h then
+    h = {name, -1, '', 0, 0, 0, {}}
+    list[#list + 1] = h
+  elseif id ~= '' then
+    for _, known in ipairs(h[7]) do
+      if known == id then
+        return said()
+      end
+    end
+  end
+  local lasting = for_
+  if h[2] >= 0 and active(h) then
+    lasting = h[5] > lasting and h[5] or lasting
+  elseif h[2] > 0 and grow > 0 and now - h[2] <= most then
+    local grown = floor(h[5] / 1000) * grow + floor(h[5] % 1000 * grow / 1000)
+    grown = grown < most and grown or most
+    lasting = grown > lasting and grown or lasting
+  end
+  lasting = least > lasting and least or lasting
+  local till = now + lasting
+  if resumed == 1 or h[2] == 0 then
+    till = 0
+  elseif h[2] > till then
+    till = h[2]
+  end
+  h[2], h[3], h[4], h[5], h[6] = till, why, ramp, lasting, most
+  insert(h[7], id)
+  if #h[7] > 16 then
+    remove(h[7], 1)
+  end
+  if field then
+    a.dirty[field] = 'r'
+    lasts(a, till == 0 and NEVER or till + (ramp > most and ramp or most))
+  else
+    keepHolds(a)
+  end
+  a.dirty.n, a.f.n = true, format('%d', now)
+  flushAll()
+  return said()
 end
-if type(out) == 'table' and out.need then
-  return answer('n', out.need)
+
+-- observe: recipient, kind (1 replied, 2 connected, 3 same as), who, at.
+local function observe()
+  local a, moved = enter()
+  if moved then
+    return moved
+  end
+  local who, what, is, at = H[2], H[3], H[4], H[5]
+  if at == 0 or at > now then
+    at = now
+  end
+  if what == 3 then
+    M().sameAs(a, who, is)
+    a.ends = NEVER
+    flushAll()
+    return answer('o')
+  end
+  who = canonical(a, who)
+  local r = record(a, who)
+  if r and at <= (what == 1 and r[2] or r[3]) then
+    return answer('o')
+  end
+  r = recordFor(a, who)
+  a.ends = NEVER
+  if what == 2 then
+    r[3] = at
+  else
+    r[2] = at
+    local kept = {}
+    for _, o in ipairs(r[5]) do
+      if o[6] == 0 and o[2] <= at and now < o[3] then
+        R().refund(a, {o[4]}, (function()
+          local ch = chargeOf(o[5])
+          ch[1] = 1
+          return ch
+        end)())
+        o[6] = 1
+      end
+      kept[#kept + 1] = o
+    end
+    M().answered(a, who)
+  end
+  a.dirty.n, a.f.n = true, format('%d', now)
+  flushAll()
+  return answer('o')
 end
-if type(out) == 'table' then
-  return out
+
+-- give: id, limit, units, end.
+local function give()
+  local a, moved = enter()
+  if moved then
+    return moved
+  end
+  local list, kept = a.f.g and decode(a.f.g) or {}, {}
+  for _, g in ipairs(list) do
+    if g[4] == 0 or g[4] + LINGERS > now then
+      kept[#kept + 1] = g
+      if g[1] == H[2] then
+        return answer('o')
+      end
+    end
+  end
+  kept[#kept + 1] = {H[2], H[3], H[4], H[5]}
+  set(a, 'g', json(kept))
+  lasts(a, H[5] == 0 and NEVER or H[5])
+  a.dirty.n, a.f.n = true, format('%d', now)
+  flushAll()
+  return answer('o')
 end
-return redis.error_reply('ERR quotagate: ' .. tostring(out))
+
+-- charge: what is known to have been sent at a time, whatever the room, once.
+-- H: names, id, at, fraction, how many scopes, same, keys.
+local function charge()
+  local a, moved = enter()
+  if moved then
+    return moved
+  end
+  local id, at, same = H[2], H[3], H[6]
+  if at <= 0 or at > now then
+    at = now
+  end
+  local known = get(a, 'm|~c' .. id)
+  if call('GET', idKey) or known and decode(known)[1] == id then
+    return answer('o')
+  end
+  local ds, n = parse(ARGV[3])
+  for i = 1, n do
+    local d = ds[i]
+    if d.k.params == 8 and (at < d.A[d.b] or at >= d.A[d.b + 6]) then
+      return answer('s', format('%d', i))
+    end
+  end
+  local others, news = M().strangers(a, 2 + H[5])
+  for i = 1, #others do
+    M().absorb(a, others[i])
+  end
+  if threads(a, H[7]) then
+    ds, n = E().canon(a, ds, n)
+  end
+  look(a, ds, n, id, H[4], 0)
+  local charges = {}
+  for i = 1, n do
+    local d = ds[i]
+    if d.cost > 0 and not d.k.leases then
+      take(d, i, at, charges)
+      if d.x ~= 0 and d.x[3] > 0 then
+        owe(a, id, d, i, charges, at)
+      end
+    end
+  end
+  if same ~= '' then
+    set(a, 'm|' .. same, json({id, at, 0, at}))
+  end
+  set(a, 'm|~c' .. id, json({id, now, 0, now}))
+  for i = 1, #others do
+    M().surrender(others[i])
+  end
+  flushAll()
+  return answer('o')
+end

@@ -1,0 +1,176 @@
+-- One try: a request's counters are found, it is decided, and charged if it may
+-- go or is booked. See attempt.go.
+
+-- look finds the counters of demands, and the tails before a place.
+local function look(a, ds, n, id, frac, place)
+  local shaded = false
+  for i = 1, n do
+    local d = ds[i]
+    local o = d.acct == 1 and a or d.home or open(d.acct)
+    d.a, d.me, d.id, d.frac = o, a, id, frac
+    local s = short(o)
+    if s then
+      d.tails = s.tails
+      if place > 0 and s.guests > 0 then
+        d.tails = Q().tails(o, place)
+      end
+    end
+    if d.keyed then
+      d.key = keyOf(d.f)
+    else
+      d.key = ''
+    end
+    local k = d.k
+    if not (k.apart or k.empty) then
+      d.c = counter(o, k, d.f)
+    end
+    local x = k.params > 0 and d.A[d.b + k.params - 1] or 0
+    d.x = type(x) == 'table' and not k.empty and x or 0
+    if d.x ~= 0 or o.f.g or o.f.h then
+      d.plain = plain(d)
+    end
+    shaded = shaded or d.shadow
+  end
+  return shaded
+end
+
+-- take charges a demand at a slot: its claims' charges are added to the list.
+local function take(d, i, at, charges, dropped, free)
+  local k, A, o = d.k, d.A, d.a
+  local c = d.c
+  if k.apart or k.empty then
+    c = nil
+  elseif not c then
+    c = k.new()
+    d.c, o.c[d.f] = c, c
+    if d.keyed then
+      o.grew = (o.grew or 0) + 1
+    end
+    o.dirty[d.f] = k
+  else
+    o.dirty[d.f] = k
+  end
+  if o ~= d.me and not k.empty and not k.leases and (d.keyed or d.stride > 3 or d.x ~= 0 and d.x[5]) then
+    d.me.guest = d.me.guest or {}
+    d.me.guest[o.name] = true
+  end
+  local who, number = nil, 0
+  for j = d.from, d.from + d.stride * d.claims - 1, d.stride do
+    number = number + 1
+    local cost = A[j + 1]
+    if cost > 0 and not free and not (dropped and dropped[A[j]]) then
+      if d.stride > 3 then
+        who = A[j + 3]
+      elseif d.x ~= 0 and d.x[5] then
+        who = some(d.x[5][number])
+      end
+      local data, warned, ends, took, split, where = k.charge(c, d, cost, at, who, j)
+      if data then
+        lasts(o, ends)
+        local flags = (d.short and not d.shadow and 1 or 0) + (warned and 2 or 0)
+        if c and (c[1] == 0 or at < c[1]) then
+          if c[1] == 0 then
+            flags = flags + 4
+          end
+          c[1] = at
+        end
+        if warned then
+          d.warned = true
+        end
+        local n = #charges + 1
+        if who or where or split then
+          charges[n] = {i, A[j], took, flags, data, who and some(who), where, split}
+        else
+          local ch = {i, A[j], took, flags, data}
+          ch.text = format('%d,%d,%d,%d,%s', i, A[j], took, flags, data)
+          charges[n] = ch
+        end
+      end
+    end
+  end
+end
+
+-- fieldName is a demand's field as a reservation names it.
+local function fieldName(d)
+  if d.acct == 1 then
+    return d.f
+  end
+  return d.a.name .. '\v' .. d.f
+end
+
+-- owe notes the charges that a reply would give back.
+local function owe(a, id, d, i, charges, at)
+  local until_ = at + d.x[3]
+  for _, ch in ipairs(charges) do
+    if ch[1] == i and ch[6] then
+      local r = recordFor(a, canonical(a, ch[6]))
+      local kept = {}
+      for _, o in ipairs(r[5]) do
+        -- What was given back is remembered for as long as its reservation.
+        if o[3] > now and not (o[6] == 1 and o[2] + 3600000 < now) then
+          kept[#kept + 1] = o
+        end
+      end
+      r[5] = kept
+      insert(kept, {id, at, until_, fieldName(d), chargeText(ch), 0})
+      lasts(a, until_)
+    end
+  end
+end
+
+-- attempt decides, for a slot not before from and in its place, and charges
+-- what may go or is booked. It returns the verdict, the slot, the charges and
+-- the decision as text.
+local function attempt(a, ds, n, t)
+  local held
+  if a.f.h or t.services[1] or t.recipients[1] then
+    held = halt(a, t.services, t.recipients, t.all)
+  end
+  local shaded = look(a, ds, n, t.id, t.frac, t.place)
+  local verdict, at, limit, fits = decide(held, ds, n, t.arrived, t.from, shaded)
+  local shown, charges = now, {}
+  if verdict <= BOOKED then
+    shown = at
+    if not t.dry then
+      for i = 1, n do
+        local d = ds[i]
+        if d.cost > 0 then
+          take(d, i, at, charges, t.dropped, t.free)
+          if d.x ~= 0 and d.x[3] > 0 then
+            owe(a, t.id, d, i, charges, at)
+          end
+        end
+      end
+      if a.guest then
+        local list = a.f.s == nil and get(a, 's') or a.f.s
+        list = list and decode(list) or {}
+        local has = {}
+        for _, name in ipairs(list) do
+          has[name] = true
+        end
+        for name in pairs(a.guest) do
+          if not has[name] then
+            insert(list, name)
+            set(a, 's', json(list))
+          end
+        end
+      end
+    end
+  end
+  local uses = {}
+  for i = 1, n do
+    local d = ds[i]
+    local used, resets, allow = d.k.use(d.c, d, shown)
+    local flags = (d.short and 1 or 0) + (d.warned and 2 or 0) + (d.shadow and 4 or 0)
+    if allow then
+      uses[i] = format('%d,%d,%d,%d', used, resets, flags, allow)
+    else
+      uses[i] = format('%d,%d,%d', used, resets, flags)
+    end
+  end
+  local why, key = '', ''
+  if held and limit == PAUSED then
+    why, key = held.why, held.key
+  end
+  return verdict, at, charges, format('%d,%d,%d,%d,%d|%s|%s|%s', verdict, now, at, limit, fits, concat(uses, ';'), key, why)
+end

@@ -1,0 +1,228 @@
+-- Reserve. A reply is text: what it is, now, and how far the server's clock
+-- lies behind the account's; then what was decided, then the fields asked.
+local verb = ARGV[1]
+local idKey = KEYS[#KEYS]
+
+local function answer(what, body)
+  return format('%s,%d,%d\n%s', what, now, now - clock, body or '')
+end
+
+local function flushAll()
+  for i = 1, #names do
+    if accounts[i] then
+      flush(accounts[i])
+    end
+  end
+end
+
+local NONE = {}
+
+-- numbered looks at the message's own number: twin is the slot of the one that
+-- is open (0 on its way), through that it went within the last day.
+local function numbered(a, same, id)
+  E().expire(a)
+  local text = get(a, 'm|' .. same)
+  if not text then
+    return nil, false
+  end
+  local mark = decode(text)
+  local booked = call('HGET', a.books, mark[1])
+  if a.booked and a.booked[mark[1]] ~= nil then
+    booked = a.booked[mark[1]]
+  end
+  local state = booked and sub(booked, 1, 1)
+  if state == 'B' then
+    local res = R().unpack(mark[1], booked)
+    if res.same == same then
+      if mark[1] == id then
+        return nil, false
+      end
+      return res.slot, false
+    end
+  elseif not booked and mark[3] == 1 and mark[4] + REMEMBERED > now then
+    if mark[1] == id then
+      return nil, false
+    end
+    return 0, false
+  end
+  return nil, mark[2] + DAY > now
+end
+
+-- H: names, id, token, arrived, dry, replace, fraction, how many of the names
+-- are scopes and services, services, recipients, same, dedupes, fields to read,
+-- keys and recipients.
+local function reserve()
+  local id, token, arrived, dry, replace = H[2], H[3], H[4], H[5] == 1, H[6] == 1
+  local more, keys, same = H[8], H[14], H[11]
+  local ds, n = parse(ARGV[3])
+  local a = open(1)
+  local list = H[13]
+  local extra = #list
+  for i = 1, n do
+    local d = ds[i]
+    if d.acct == 1 and not (d.k.apart or d.k.empty) then
+      extra = extra + 1
+      list[extra] = d.f
+    end
+  end
+  head(a, list)
+  if a.f.l then
+    return answer('m', a.f.l)
+  end
+  for i = 2, 1 + more do
+    local o, fields = open(i), {}
+    for j = 1, n do
+      if ds[j].acct == i and not (ds[j].k.apart or ds[j].k.empty) then
+        fields[#fields + 1] = ds[j].f
+      end
+    end
+    head(o, fields)
+  end
+  for i = 1, n do
+    local d = ds[i]
+    if d.k.params == 8 and (now < d.A[d.b] or now >= d.A[d.b + 6]) then
+      return answer('s', format('%d', i))
+    end
+  end
+  local t = {
+    id = id, frac = H[7], arrived = arrived, from = 0, place = 0, dry = dry,
+    services = H[9], recipients = H[10],
+  }
+  if not dry then
+    local text = call('GET', idKey)
+    if text then
+      local state, was = sub(text, 1, 1), match(text, '^%u,([^\n,]*)')
+      local res
+      if state == 'G' then
+        res = R().unpack(id, text)
+      elseif state == 'B' then
+        local booked = call('HGET', a.books, id)
+        res = booked and R().unpack(id, booked)
+      elseif was == token then
+        return answer('x')
+      end
+      if res then
+        if not replace or res.token == token then
+          return answer('r', res.token .. '\n' .. res.reply .. '\n' .. res.fields)
+        end
+        if res.state == 'B' then
+          t.place = res.order
+          Q().take(a, res)
+        elseif res.state == 'M' then
+          Q().book(a, id, false)
+        end
+        if arrived == 0 then
+          t.arrived = res.arrived
+        end
+        R().unmark(a, res)
+        R().giveBack(a, res)
+        R().close(idKey, res.token)
+        flushAll()
+      end
+    end
+  end
+  if t.arrived == 0 or t.arrived > now then
+    t.arrived = now
+  end
+  local again = 0
+  if same ~= '' then
+    local twin, through = numbered(a, same, id)
+    if twin then
+      flushAll()
+      return answer('d', format('%d,%d,%d,0,-1||||0', TWIN, now, twin))
+    end
+    if through then
+      again = 1
+      if H[12] == 1 then
+        t.free, same = true, ''
+        for i = 1, n do
+          ds[i].cost = 0
+        end
+      end
+    end
+  end
+  if dry then
+    if threads(a, keys) then
+      ds, n = E().canon(a, ds, n)
+    end
+    t.all = {}
+    local _, _, _, reply = attempt(a, ds, n, t)
+    local holds = concat(t.all, ';')
+    flushAll()
+    local shown = {}
+    for i = 1, n do
+      shown[i] = ds[i].shown and ds[i].shown ~= ds[i].f and ds[i].shown or ds[i].f
+    end
+    return answer('D', reply .. '|' .. again .. '\n' .. concat(shown, '\t') .. '\n' .. holds)
+  end
+  local others, news
+  if #names > 1 + more then
+    others, news = M().strangers(a, 2 + more)
+    if news then
+      flushAll() -- what was replaced or abandoned is given back in any case
+      for i = 1, #others do
+        M().absorb(a, others[i])
+      end
+    end
+  end
+  local renamed = false
+  if threads(a, keys) then
+    ds, n, renamed = E().canon(a, ds, n)
+  end
+  local verdict, at, charges, reply, behind = admit(a, ds, n, t)
+  if news and verdict > BOOKED then
+    return answer('d', reply .. '|' .. again)
+  end
+  local fields
+  if verdict <= BOOKED then
+    local named = {}
+    for i = 1, n do
+      named[i] = fieldName(ds[i])
+    end
+    fields = concat(named, '\t')
+    local res = {
+      id = id, token = token, slot = at, order = 0, arrived = 0, frac = t.frac, free = t.free, reply = reply .. '|' .. again,
+      fields = fields, charges = charges, dropped = '', same = same, json = '', watches = '', state = 'G',
+    }
+    a.dirty.n, a.f.n = true, format('%d', now)
+    if verdict == BOOKED then
+      res.state, res.arrived, res.json = 'B', t.arrived, ARGV[3]
+      res.order = t.place > 0 and t.place or Q().order(a)
+      if more > 0 or H[10][1] then
+        res.watches = concat(H[9], '\t') .. ';' .. concat(H[10], '\t') .. ';' .. concat(names, '\t', 2, 1 + more)
+      end
+      Q().add(a, res)
+      R().pointer(idKey, res)
+    else
+      keepRecord(idKey, res)
+    end
+    if same ~= '' then
+      set(a, 'm|' .. same, json({id, now, 1, at}))
+      a.grew = (a.grew or 0) + 1
+    end
+  end
+  if behind and behind[1] then
+    E().rebook(a, behind)
+  end
+  if others then
+    for i = 1, #others do
+      M().surrender(others[i])
+    end
+  end
+  if a.grew then
+    E().sweep(a)
+  end
+  if names[2] then
+    flushAll()
+  else
+    flush(a)
+  end
+  if renamed then
+    local shown = {}
+    for i = 1, n do
+      shown[i] = ds[i].shown
+    end
+    return answer('D', reply .. '|' .. again .. '\n' .. concat(shown, '\t') .. '\n')
+  end
+  return answer('d', reply .. '|' .. again)
+end
