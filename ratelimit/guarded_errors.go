@@ -60,9 +60,14 @@ func faultOf(err error) *fault {
 		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return &fault{cause: "connection cut"}
 	case errors.As(err, &reply):
-		word, _, _ := strings.Cut(strings.TrimPrefix(reply.Error(), "-"), " ")
-		if states[word] {
-			return &fault{cause: word, sure: true}
+		// A script's error begins with words of its own: "ERR …: OOM command not allowed".
+		for word := range strings.FieldsSeq(reply.Error()) {
+			if states[strings.Trim(word, "-:'")] {
+				return &fault{cause: strings.Trim(word, "-:'"), sure: true}
+			}
+			if strings.ToUpper(word) != word && !strings.HasSuffix(word, ":") {
+				break // its prose has begun
+			}
 		}
 		return &fault{cause: "error reply"}
 	}
