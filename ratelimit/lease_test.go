@@ -1,6 +1,9 @@
 package ratelimit
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 func TestOnlySoManyAreOnTheirWay(t *testing.T) {
 	eachLaw(t, func(s *testStore) {
@@ -59,6 +62,9 @@ func TestLeasesAreCountedForAnAccountOfTwoNames(t *testing.T) {
 		s.as("bea", c)
 		d := s.request(Request{ID: "both", Account: "anna", Aliases: []string{"bea"}, Claims: []Claim{c}})
 		s.want(d, Refused, t0+askAgain, "busy")
+		if name, _ := s.Resolve(context.Background(), []string{"bea"}); name != "bea" {
+			s.t.Errorf("the refused one joined bea to %q", name)
+		}
 		d = s.request(Request{ID: "both", Account: "anna", Aliases: []string{"bea"}, Claims: []Claim{lifetime("l", 1)}})
 		s.want(d, Go, t0, "")
 		s.wantUsed(c, 2)

@@ -31,6 +31,16 @@ func TestWhatEndsFirstPaysFirst(t *testing.T) {
 	})
 }
 
+func TestAWindowPaysBeforeThePotThatEndsWithIt(t *testing.T) {
+	eachLaw(t, func(s *testStore) {
+		c := s.daily("inc", 1).paying(Pot{Label: "with", Units: 1, End: t0 + day})
+		s.ask(c)
+		c.Allow = 0 // the window has paid: the pot is whole
+		s.want(s.look(c), Go, t0, "")
+		s.want(s.look(c.costing(2)), Refused, 0, "inc")
+	})
+}
+
 func TestARollingOrLifetimeCountPaysBeforeAnyPot(t *testing.T) {
 	eachLaw(t, func(s *testStore) {
 		pot := Pot{Label: "p", Units: 2, End: t0 + minute}
