@@ -140,6 +140,10 @@ func TestWhatIsLearnedIsBounded(t *testing.T) {
 	if got := learn(nil, `{"friends":[`+many.String()[1:]+`]}`); len(got) != mostLearned {
 		t.Errorf("%d events of one answer", len(got))
 	}
+	hook := s.Look(call(t, "POST", "https://bot.example/hook"))
+	if got := hook.Learn([]byte(`{"kind":"reply","bot":1,"who":[`+many.String()[1:]+`]}`), 200, nil, nil); len(got) != mostLearned {
+		t.Errorf("%d events of one request", len(got))
+	}
 	long := `{"friends":["x"],"more":"` + strings.Repeat("a", mostHeard) + `"}`
 	if got := learn(nil, long); got != nil {
 		t.Errorf("an answer of %d bytes: %v", len(long), got)

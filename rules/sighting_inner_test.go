@@ -56,6 +56,7 @@ func TestRequestsInRequests(t *testing.T) {
 		{"a batch in a batch", batch, list(`{"method":"POST","url":"/$batch","body":` + list(send("")) + `}`), "read request: it carries requests that carry requests"},
 		{"not JSON", batch, `requests`, "read request: it is called JSON and is neither an object nor an array"},
 		{"a tunnel", "https://pipe.example/raw", `{"request_url":"https://graph.example/v1.0/users/7/sendMail","body":"{\"message\":{\"to\":[\"x\"]}}"}`, "graph.mail x [graph.token b]"},
+		{"a form in a tunnel", "https://pipe.example/raw", `{"request_url":"https://graph.example/v1.0/users/7/sendMail","body":"a=b"}`, "graph.mail  [graph.token b]"},
 		{"a tunnel to elsewhere", "https://pipe.example/raw", `{"request_url":"https://other.example/v1.0/me/sendMail","body":"{}"}`, ""},
 		{"a tunnel into a batch", "https://pipe.example/raw", `{"request_url":"https://graph.example/v1.0/$batch","body":` + list(send("")) + `}`, "read request: it carries requests that carry requests"},
 	} {
