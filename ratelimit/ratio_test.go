@@ -98,3 +98,14 @@ func TestAReplyFindsItsMessageInALongLog(t *testing.T) {
 	s.replied("many", 0)
 	s.wantUsed(c("x"), 1)
 }
+
+func TestAGoodMessageCountsUntilItLeavesTheSpan(t *testing.T) {
+	eachLaw(t, func(s *testStore) {
+		c := func(to string) Claim { return ratio(Replied, 500_000, 1, day, to) }
+		s.ask(c("a"))
+		s.at(t0+1).replied("a", 0)
+		s.at(t0 + hour).ask(c("b"))
+		s.at(t0+day-1).want(s.look(c("x")), Go, t0+day-1, "")
+		s.at(t0+day).want(s.look(c("x")), Refused, t0+day+hour, "share")
+	})
+}
