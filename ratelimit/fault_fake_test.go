@@ -199,6 +199,8 @@ func (p fakePrimary) beat(ctx context.Context, replica string, ttl int64, settle
 	})
 }
 
+func (p fakePrimary) inspect(context.Context) []finding { return nil }
+
 func (p fakePrimary) leave(_ context.Context, replica string) error {
 	p.s.set(func() { delete(p.s.beats, replica) })
 	return nil

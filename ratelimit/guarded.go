@@ -67,6 +67,8 @@ type witness interface {
 	// mark gives the store a marker if it has none, or another one, and
 	// returns the one that it has.
 	mark(ctx context.Context, marker string, over bool) (string, error)
+	// inspect finds what a person should know of the store.
+	inspect(ctx context.Context) []finding
 }
 
 // Guarded is a Store in front of a shared one. While that one cannot be used,

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type keeper struct {
 	state    string // the servers for which this replica has settled
 	latest   int64  // the store's clock at the last beat
 	lastBeat time.Time
+	looked   bool // at how the store is set up
 }
 
 // tend looks at the store, tells it what it does not know, and opens or shuts
@@ -40,6 +42,10 @@ func (g *Guarded) tend(ctx context.Context) {
 	}
 	if err == nil {
 		err = g.settle(ctx, roll)
+	}
+	if err == nil && g.witness != nil && !g.keeper.looked {
+		g.keeper.looked = true
+		g.inspect(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
 		_ = g.judge(err)
@@ -67,6 +73,19 @@ func (g *Guarded) beat(ctx context.Context) (rollCall, error) {
 		g.watchClock(roll.Now)
 	}
 	return roll, err
+}
+
+// inspect says, once, what is wrong with the store.
+func (g *Guarded) inspect(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*g.o.Timeout)
+	defer cancel()
+	for _, f := range g.witness.inspect(ctx) {
+		level := slog.LevelWarn
+		if f.grave {
+			level = slog.LevelError
+		}
+		g.log.Log(ctx, level, "the store of the quotas: "+f.what, "do", f.do)
+	}
 }
 
 // watchClock tells of a store whose clock went back: a server with another
