@@ -6,7 +6,7 @@ import (
 )
 
 // eachLaw runs a test of the laws against every store that knows all of them.
-func eachLaw(t *testing.T, f func(s *testStore)) { eachEngine(t, f) }
+func eachLaw(t *testing.T, f func(s *testStore)) { eachStore(t, f) }
 
 func (c Claim) to(recipient string) Claim     { c.Recipient = recipient; return c }
 func (c Claim) scoped(scope string) Claim     { c.Scope = scope; return c }

@@ -6,6 +6,7 @@ package ratelimit
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"slices"
@@ -30,10 +31,14 @@ var sharedRedis = sync.OnceValues(func() (string, error) {
 	if err := ln.Close(); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("redis-server", "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-	dieWithUs(cmd)
+	// The shell ends it when nobody holds its input any more.
+	cmd := exec.Command("sh", "-c", `redis-server "$@" >/dev/null & cat; kill $!`, "sh",
+		"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+	if sharedInput, err = cmd.StdinPipe(); err != nil {
+		return "", err
+	}
 	if err := cmd.Start(); err != nil {
-		return "", fmt.Errorf("this test needs redis-server: make test installs it, or use your package manager: %w", err)
+		return "", fmt.Errorf("start redis-server: %w", err)
 	}
 	addr := fmt.Sprint("127.0.0.1:", port)
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
@@ -46,8 +51,11 @@ var sharedRedis = sync.OnceValues(func() (string, error) {
 		}
 		<-tick.C
 	}
-	return "", err
+	return "", fmt.Errorf("this test needs redis-server: make test installs it, or use your package manager: %w", err)
 })
+
+// sharedInput is the shell's, until this process ends.
+var sharedInput io.WriteCloser
 
 var prefixes atomic.Int64
 

@@ -107,13 +107,13 @@ local function owe(a, id, d, i, charges, at)
       local kept = {}
       for _, o in ipairs(r[5]) do
         -- What was given back is remembered for as long as its reservation.
-        if o[3] > now and not (o[6] == 1 and o[2] + 3600000 < now) then
+        if o[3] + LINGERS > now and not (o[6] == 1 and o[2] + 3600000 < now) then
           kept[#kept + 1] = o
         end
       end
       r[5] = kept
       insert(kept, {id, at, until_, fieldName(d), chargeText(ch), 0})
-      lasts(a, until_)
+      lasts(a, until_ + LINGERS)
     end
   end
 end

@@ -283,7 +283,7 @@ local function engine()
         if r and not a.dirty[f] then
           local at, kept, holds = now - LINGERS, {}, {}
           for _, o in ipairs(r[5]) do
-            if o[3] > now then
+            if o[3] + LINGERS > now then
               kept[#kept + 1] = o
             end
           end

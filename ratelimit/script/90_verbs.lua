@@ -318,7 +318,7 @@ local function observe()
     r[2] = at
     local kept = {}
     for _, o in ipairs(r[5]) do
-      if o[6] == 0 and o[2] <= at and now < o[3] then
+      if o[6] == 0 and o[2] <= at and at < o[3] and now < o[3] + LINGERS then
         R().refund(a, {o[4]}, (function()
           local ch = chargeOf(o[5])
           ch[1] = 1
