@@ -153,3 +153,14 @@ func FuzzLearn(f *testing.F) {
 		}
 	})
 }
+
+// What the outer request is called says nothing of the bodies within it.
+func TestBodiesWithinHaveTheirOwnType(t *testing.T) {
+	s := matching(t, innerRules)
+	sight := s.Look(call(t, "POST", "https://pipe.example/raw", "Authorization: Bearer b", "Content-Type: application/x-www-form-urlencoded"))
+	_, err := sight.Read([]byte(`{"request_url":"https://graph.example/v1.0/users/7/sendMail","body":"neither this nor that"}`))
+	var bad *UnreadableError
+	if !errors.As(err, &bad) {
+		t.Errorf("a body that cannot be read: %v", err)
+	}
+}
