@@ -1,5 +1,0 @@
-package ratelimit
-
-import "errors"
-
-var errPending = errors.New("not yet")
