@@ -624,7 +624,7 @@ func (m *model) over() string {
 	for _, e := range m.events {
 		for i := range e.claims {
 			cl := &e.claims[i].Claim
-			if cl.Shadow {
+			if cl.Shadow || cl.Cost == 0 {
 				continue
 			}
 			name := counterOf(e.account, cl)

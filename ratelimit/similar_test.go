@@ -193,3 +193,38 @@ func TestAGroupDoesNotGrowWithItsRecipients(t *testing.T) {
 	}
 	s.wantUsed(similar(worded("a", 0), "x"), 5000)
 }
+
+// What is booked for after the day is part of the group already: with it, a
+// third recipient would make a broadcast that is open for longer.
+func TestABookingAheadBelongsToTheBroadcast(t *testing.T) {
+	eachLaw(t, func(s *testStore) {
+		text, space := worded("a", 0), pace("pace", 2*minute).waiting(5*minute)
+		s.ask(similar(text, "x"))
+		now := int64(t0 + day - minute)
+		s.at(now).ask(space)
+		d, _ := s.ask(space, similar(text, "y"))
+		s.want(d, Booked, t0+day+minute, "pace")
+		s.want(s.look(similar(text, "z")), Refused, t0+day+minute+14*day, "broadcast")
+		s.want(s.look(similar(text, "x")), Go, now, "")
+	})
+}
+
+func TestAGroupLastsADayAtLeast(t *testing.T) {
+	eachLaw(t, func(s *testStore) {
+		c := func(to string) Claim {
+			c := similar(worded("a", 0), to)
+			c.Gap = hour
+			return c
+		}
+		s.ask(c("x"))
+		s.ask(c("y"))
+		d, _ := s.at(t0 + 2*hour).ask(c("z"))
+		if d.Uses[0].Used != 3 || d.Uses[0].Resets != t0+day {
+			t.Errorf("after the gap, within the day: %+v", d.Uses[0])
+		}
+		d, _ = s.at(t0 + day).ask(c("x"))
+		if d.Uses[0].Used != 1 {
+			t.Errorf("after the day: %+v", d.Uses[0])
+		}
+	})
+}
