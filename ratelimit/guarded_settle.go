@@ -121,6 +121,7 @@ func (g *Guarded) recognise(ctx context.Context, marker string) error {
 	case known == "":
 	case accepted && before == known:
 		g.log.Warn("the store of the quotas was accepted without what it had counted")
+		g.settled.Store(0) // it knows nothing of what was sent
 	case marker == "":
 		return fmt.Errorf("%w: its marker is gone", ErrForgot)
 	default:
@@ -203,7 +204,9 @@ func (g *Guarded) settle(ctx context.Context, roll rollCall) error {
 
 // await announces that this replica has settled, and waits for the others.
 func (g *Guarded) await(ctx context.Context, roll rollCall) (rollCall, error) {
-	g.keeper.state = roll.State
+	// A store that was emptied and accepted is another, on the same servers.
+	state := func(roll rollCall) string { return roll.State + " " + g.book.remembered() }
+	g.keeper.state = state(roll)
 	g.mu.Lock()
 	seen := slices.Clone(g.replicas)
 	g.mu.Unlock()
@@ -215,9 +218,9 @@ func (g *Guarded) await(ctx context.Context, roll rollCall) (rollCall, error) {
 		if err != nil {
 			return roll, err
 		}
-		g.keeper.state = roll.State
+		g.keeper.state = state(roll)
 		behind := func(replica string) bool {
-			return replica != g.o.Replica && roll.Settled[replica] != roll.State
+			return replica != g.o.Replica && roll.Settled[replica] != g.keeper.state
 		}
 		if !slices.ContainsFunc(seen, behind) && !slices.ContainsFunc(roll.Replicas, behind) {
 			return roll, nil
