@@ -83,7 +83,9 @@ func readDecision(text string, fields []string, claims [][]*Claim) (d Decision, 
 	case n.bad || u.bad || decider > int64(len(d.Uses)):
 		return d, fmt.Errorf("read the script's decision: %.40q", text)
 	case decider > 0:
-		d.Limit, d.Key = d.Uses[decider-1].Limit, d.Uses[decider-1].Key
+		if d.Limit = d.Uses[decider-1].Limit; d.Key == "" {
+			d.Key = d.Uses[decider-1].Key
+		}
 	case decider < 0:
 		d.Limit = PausedLimit
 	}
@@ -96,6 +98,9 @@ func known(body string, g *grouped) (Decision, string, error) {
 	text, rest, _ := strings.Cut(body, "\n")
 	list, rest, _ := strings.Cut(rest, "\n")
 	var fields []string
+	if _, shown, ok := strings.Cut(list, "\f"); ok {
+		list = shown // as they were asked for
+	}
 	if list != "" {
 		fields = strings.Split(list, "\t")
 	}

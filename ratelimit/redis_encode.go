@@ -45,7 +45,7 @@ func ofField(field string) (limit, key string) {
 }
 
 // special are the bytes that separate things in what the script keeps.
-const special = "%|,;=&\"\\\t\n\v\r\x00"
+const special = "%|,;=&\"\\\t\n\v\f\r\x00"
 
 func escape(s string) string {
 	if !strings.ContainsAny(s, special) {

@@ -78,7 +78,7 @@ local function reservations()
   -- fields lists the names of the fields of a reservation.
   function R.fields(res)
     local list = {}
-    for f in gmatch(res.fields, '[^\t]+') do
+    for f in gmatch(match(res.fields, '^[^\f]*'), '[^\t]+') do
       list[#list + 1] = f
     end
     return list

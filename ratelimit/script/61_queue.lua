@@ -35,9 +35,14 @@ local function queues()
   -- whoever fires them, an hour at most.
   function Q.load(a)
     if not a.list then
-      local list, moot, guests, got = {}, {}, {}, call('HGETALL', a.books)
+      local list, moot, guests, got, texts = {}, {}, {}, call('HGETALL', a.books), {}
       for i = 1, #got, 2 do
-        local id, text = got[i], got[i + 1]
+        texts[got[i]] = got[i + 1]
+      end
+      for id, text in pairs(a.booked or {}) do -- by this call
+        texts[id] = text or nil
+      end
+      for id, text in pairs(texts) do
         if sub(text, 1, 1) == 'g' then
           local slot, order, fields = match(text, '^g,(%d+),(%d+)\n(.*)$')
           guests[id] = {slot = tonumber(slot), order = tonumber(order), fields = fields}

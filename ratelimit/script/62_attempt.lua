@@ -98,6 +98,20 @@ local function fieldName(d)
   return d.a.name .. '\v' .. d.f
 end
 
+-- fieldsOf names the fields of demands; where a thread stands for somebody, a
+-- second list has the names that were asked for.
+local function fieldsOf(ds, n)
+  local named, shown, any = {}, {}, false
+  for i = 1, n do
+    local d = ds[i]
+    named[i] = fieldName(d)
+    shown[i] = d.shown or d.f
+    any = any or shown[i] ~= d.f
+  end
+  local text = concat(named, '\t')
+  return any and text .. '\f' .. concat(shown, '\t') or text, named
+end
+
 -- owe notes the charges that a reply would give back.
 local function owe(a, id, d, i, charges, at)
   local until_ = at + d.x[3]
@@ -162,8 +176,8 @@ local function attempt(a, ds, n, t)
     local d = ds[i]
     local used, resets, allow = d.k.use(d.c, d, shown)
     local flags = (d.short and 1 or 0) + (d.warned and 2 or 0) + (d.shadow and 4 or 0)
-    if allow then
-      uses[i] = format('%d,%d,%d,%d', used, resets, flags, allow)
+    if allow or verdict == BOOKED or t.from > 0 then -- whoever fires it does not know
+      uses[i] = format('%d,%d,%d,%d', used, resets, flags, allow or d.allow)
     else
       uses[i] = format('%d,%d,%d', used, resets, flags)
     end
@@ -171,6 +185,8 @@ local function attempt(a, ds, n, t)
   local why, key = '', ''
   if held and limit == PAUSED then
     why, key = held.why, held.key
+  elseif limit > 0 and ds[limit].shown then
+    key = keyOf(ds[limit].f)
   end
   return verdict, at, charges, format('%d,%d,%d,%d,%d|%s|%s|%s', verdict, now, at, limit, fits, concat(uses, ';'), key, why)
 end

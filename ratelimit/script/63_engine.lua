@@ -203,11 +203,8 @@ local function engine()
         id = res.id, frac = res.frac, arrived = res.arrived < now and res.arrived or now, from = res.slot, place = res.order,
         services = services, recipients = recipients, dropped = dropped, free = res.free,
       })
-      local named = {}
-      for i = 1, n do
-        named[i] = fieldName(ds[i])
-      end
-      local fields, again = concat(named, '\t'), match(res.reply, '|(%d)$') or '0'
+      local fields, named = fieldsOf(ds, n)
+      local again = match(res.reply, '|(%d)$') or '0'
       if verdict > BOOKED then
         if verdict == LATER and match(reply, '^%d+,%d+,%-?%d+,(%-?%d+)') == '-1' then
           -- A recipient's hold: nothing is booked for that, but there is time,

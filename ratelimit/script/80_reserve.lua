@@ -149,11 +149,7 @@ local function reserve()
     local _, _, _, reply = attempt(a, ds, n, t)
     local holds = concat(t.all, ';')
     flushAll()
-    local shown = {}
-    for i = 1, n do
-      shown[i] = ds[i].shown and ds[i].shown ~= ds[i].f and ds[i].shown or ds[i].f
-    end
-    return answer('D', reply .. '|' .. again .. '\n' .. concat(shown, '\t') .. '\n' .. holds)
+    return answer('D', reply .. '|' .. again .. '\n' .. fieldsOf(ds, n) .. '\n' .. holds)
   end
   local others, news
   if #names > 1 + more then
@@ -171,15 +167,11 @@ local function reserve()
   end
   local verdict, at, charges, reply, behind = admit(a, ds, n, t)
   if news and verdict > BOOKED then
-    return answer('d', reply .. '|' .. again)
+    return answer('D', reply .. '|' .. again .. '\n' .. fieldsOf(ds, n) .. '\n')
   end
   local fields
   if verdict <= BOOKED then
-    local named = {}
-    for i = 1, n do
-      named[i] = fieldName(ds[i])
-    end
-    fields = concat(named, '\t')
+    fields = fieldsOf(ds, n)
     local res = {
       id = id, token = token, slot = at, order = 0, arrived = 0, frac = t.frac, free = t.free, reply = reply .. '|' .. again,
       fields = fields, charges = charges, dropped = '', same = same, json = '', watches = '', state = 'G',
@@ -218,11 +210,7 @@ local function reserve()
     flush(a)
   end
   if renamed then
-    local shown = {}
-    for i = 1, n do
-      shown[i] = ds[i].shown
-    end
-    return answer('D', reply .. '|' .. again .. '\n' .. concat(shown, '\t') .. '\n')
+    return answer('D', reply .. '|' .. again .. '\n' .. fieldsOf(ds, n) .. '\n')
   end
   return answer('d', reply .. '|' .. again)
 end
