@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -34,31 +35,33 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	rates := t.set.Rates(t.sending, t.account)
-	if len(rates) == 0 {
-		return true, nil
+	for i := range rates {
+		r := &rates[i]
+		r.Wait = max(0, r.Wait-t.held.Milliseconds()) // counted from its arrival
+		t.decision = ratelimit.Decision{Limit: r.Limit, Fits: -1, Uses: []ratelimit.Use{{Limit: r.Limit, Allow: r.N}}}
+		var p ratelimit.Passage
+		err := t.waiting(func() (err error) {
+			p, err = t.e.gate().Wait(context.WithValue(ctx, transitKey{}, t), rates[i:i+1])
+			return err
+		})
+		switch {
+		case err != nil && (ctx.Err() != nil || wokenEarly(err)):
+			return false, err
+		case err != nil:
+			return false, storeError{err}
+		}
+		for _, limit := range p.Shadowed {
+			t.goesAnyway(limit, !t.set.Warns(limit))
+		}
+		if p.Limit != "" {
+			t.decision = t.refused(p.Limit, fmt.Sprintf("%d every %s are let through", r.N, spanText(r.Per)))
+			if !p.RetryAt.IsZero() {
+				t.decision.At = p.RetryAt.UnixMilli()
+			}
+			return false, nil
+		}
 	}
-	var p ratelimit.Passage
-	err := t.waiting(func() (err error) {
-		p, err = t.e.gate().Wait(context.WithValue(ctx, transitKey{}, t), rates)
-		return err
-	})
-	switch {
-	case err != nil && (ctx.Err() != nil || wokenEarly(err)):
-		return false, err
-	case err != nil:
-		return false, storeError{err}
-	}
-	for _, limit := range p.Shadowed {
-		t.goesAnyway(limit, !t.set.Warns(limit))
-	}
-	if p.Limit == "" {
-		return true, nil
-	}
-	t.decision = t.refused(p.Limit, rateWords(rates, p.Limit))
-	if !p.RetryAt.IsZero() {
-		t.decision.At = p.RetryAt.UnixMilli()
-	}
-	return false, nil
+	return true, nil
 }
 
 // goesAnyway notes a limit outside the ledger that has something to say and

@@ -61,6 +61,18 @@ func TestARateHoldsInTheOrderOfArrivalAndRefusesWhatWouldWaitTooLong(t *testing.
 		if r := l.last(); r.Decision != proxy.DecisionForward || r.Held != 3*time.Second {
 			t.Errorf("%+v", r)
 		}
+		holds := 0
+		for i := range l.records {
+			if r := &l.records[i]; r.Decision == proxy.DecisionHold {
+				holds++
+				if r.Limit != "chat.tier" || r.Allow != 2 || !r.RetryAt.After(r.Time) {
+					t.Errorf("the record of a hold: %+v", r)
+				}
+			}
+		}
+		if holds != 6 {
+			t.Errorf("%d records of a hold", holds)
+		}
 	})
 }
 

@@ -66,7 +66,9 @@ func (t *transit) cause(ref rules.Refusal) (why, again string) {
 		return t.holdWords(), "it ends at "
 	case c == nil && d.Why != "": // it is none of the ledger's
 		return limit + ": " + d.Why, room
-	case d.Fits >= 0:
+	case d.Fits == 0 && ref.Allow == 0:
+		return limit + " allows nothing", room
+	case d.Fits > 0:
 		return fmt.Sprintf("%s allows %d; this request asks for more at once, and %d would fit", limit, ref.Allow, d.Fits), room
 	case c == nil:
 		return fmt.Sprintf("%s: %d of %d used", limit, ref.Used, ref.Allow), room
@@ -120,6 +122,8 @@ func againWords(c *ratelimit.Claim) string {
 		return "it opens at "
 	case ratelimit.Concurrent:
 		return "ask again at "
+	case ratelimit.Unanswered:
+		return "" // what it takes was said
 	}
 	return "room again at "
 }
@@ -147,16 +151,6 @@ func messages(n int64) string {
 // percent writes millionths: 80%, 12.5%.
 func percent(millionths int64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.4f", float64(millionths)/1e4), "0"), ".") + "%"
-}
-
-// rateWords say what a rate lets through: 20 every 1m.
-func rateWords(rates []ratelimit.Rate, limit string) string {
-	for i := range rates {
-		if r := &rates[i]; r.Limit == limit {
-			return fmt.Sprintf("%d every %s are let through", r.N, spanText(r.Per))
-		}
-	}
-	return ""
 }
 
 // claimOf is the first claim on a limit, or nil.

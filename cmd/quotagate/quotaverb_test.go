@@ -57,6 +57,17 @@ func TestQuotaReads(t *testing.T) {
 			{Limit: "space-out", Resets: noon.Add(30 * time.Second), Measure: "pace 1m"},
 			{Limit: "tried", Allow: 5, Shadow: true, Measure: "per 24h"},
 		}},
+		{Name: "carl", Holds: []proxy.HoldUse{
+			{Name: "throttled", Until: noon.Add(time.Hour), Why: "slack: throttled"},
+			{Name: "challenged"},
+		}, Limits: []proxy.LimitUse{
+			{Limit: "inmail", Used: 3, Allow: 15, Resets: midnight.AddDate(0, 0, 9), Measure: "credits"},
+			{Limit: "reach", Used: 2, Allow: 250, Resets: midnight, Measure: "recipients per 24h"},
+			{Limit: "open", Measure: "hours", Resets: midnight.Add(9 * time.Hour)},
+			{Limit: "answered", Used: 4, Allow: 45, Measure: "reply_rate 10%, per 30d"},
+			{Limit: "broadcast", Allow: 3, Measure: "80% alike, 14d apart"},
+			{Limit: "at-once", Used: 1, Allow: 4, Measure: "at once"},
+		}},
 		// Only what its service can meet, and what was used all the same.
 		{Name: "linkedin~1123456789abcdef", Limits: []proxy.LimitUse{
 			{Limit: "linkedin.classic.day", Allow: 100, Resets: midnight, Measure: "per day"},
