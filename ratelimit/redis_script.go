@@ -19,19 +19,27 @@ const (
 	wordsFile = "05_words.lua"
 )
 
-// newScript puts the script together: what follows the words is one function,
+func newScript(clock string) (*redis.Script, error) {
+	text, err := scriptText(clock)
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewScript(text), nil
+}
+
+// scriptText puts the script together: what follows the words is one function,
 // whose parts find them at less cost than those of a chunk. A clock other than
 // the server's is for tests.
-func newScript(clock string) (*redis.Script, error) {
+func scriptText(clock string) (string, error) {
 	files, err := scriptFiles.ReadDir("script")
 	if err != nil {
-		return nil, fmt.Errorf("read the script: %w", err)
+		return "", fmt.Errorf("read the script: %w", err)
 	}
 	var b strings.Builder
 	for _, f := range files {
 		text, err := scriptFiles.ReadFile("script/" + f.Name())
 		if err != nil {
-			return nil, fmt.Errorf("read the script: %w", err)
+			return "", fmt.Errorf("read the script: %w", err)
 		}
 		if f.Name() == clockFile && clock != "" {
 			text = []byte(clock)
@@ -47,7 +55,7 @@ func newScript(clock string) (*redis.Script, error) {
 		}
 	}
 	b.WriteString("end\nreturn decided()\n")
-	return redis.NewScript(b.String()), nil
+	return b.String(), nil
 }
 
 // argumentClock takes the time and the order of bookings from the call: for
