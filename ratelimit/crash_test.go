@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if setting := os.Getenv(proxyChildVariable); setting != "" {
+		fmt.Fprintln(os.Stderr, proxyChild(setting))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
