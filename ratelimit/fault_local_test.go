@@ -31,8 +31,19 @@ func TestALocalShareIsDividedAndCountsWhatWasSentBefore(t *testing.T) {
 		a, b := t.replica("a", NewMemory(Options{}), ""), t.replica("b", NewMemory(Options{}), "")
 		t.pass(time.Second)
 		t.must(Go, a, lifetime("life", 7), lifetime("one", 1))
+		r := t.message(lifetime("way", 2)) // on its way when the store goes
+		if d, err := b.Reserve(t.Context(), r); err != nil || d.Verdict != Go {
+			t.Fatalf("%v, %v", d.Verdict, err)
+		}
 		t.must(Go, b, lifetime("life", 7))
 		t.server.set(func() { t.server.fail = redisReply("LOADING") })
+		t.mustLocally(Go, a, lifetime("way", 2))
+		_, err := t.send(b, lifetime("life", 7))
+		t.away(err)
+		t.mustLocally(Refused, b, lifetime("way", 2))
+		if err := b.Keep(t.Context(), r.ID); err != nil {
+			t.Error(err)
+		}
 		for range 2 { // 7 ÷ 2 is 3, and one went before
 			t.mustLocally(Go, a, lifetime("life", 7))
 		}
@@ -41,7 +52,7 @@ func TestALocalShareIsDividedAndCountsWhatWasSentBefore(t *testing.T) {
 		t.mustLocally(Refused, b, lifetime("one", 1))
 
 		// What was given back is free again, and is not charged later.
-		r := t.message(lifetime("life", 7))
+		r = t.message(lifetime("life", 7))
 		if d, err := b.ReserveLocally(t.Context(), r); err != nil || d.Verdict != Go {
 			t.Fatalf("%v, %v", d.Verdict, err)
 		}
@@ -55,7 +66,7 @@ func TestALocalShareIsDividedAndCountsWhatWasSentBefore(t *testing.T) {
 
 		// One that started meanwhile has no share: the others do not count it.
 		c := t.replica("c", NewMemory(Options{}), "")
-		_, err := t.sendLocally(c, lifetime("life", 7))
+		_, err = t.sendLocally(c, lifetime("life", 7))
 		t.away(err)
 
 		t.server.set(func() { t.server.fail = nil })

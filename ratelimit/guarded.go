@@ -90,6 +90,7 @@ type Guarded struct {
 	open     map[string]*held // by id
 	replicas []string         // last seen, this one too; nil: never
 	closed   bool
+	mirrored *closure // the outage for which what was open is in the mirror
 
 	// settled is the generation of servers that know what we sent.
 	settled atomic.Uint64

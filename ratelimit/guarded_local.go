@@ -33,6 +33,7 @@ func (g *Guarded) ReserveLocally(ctx context.Context, r Request) (Decision, erro
 	case n == 0:
 		return Decision{}, &unavailable{cause: "no local share", err: errors.New("this replica has not seen the shared store yet, so its share is not known"), sure: true}
 	}
+	g.mirrorOpen()
 	g.mirror.flush() // what was sent until now counts
 	mine := r
 	mine.Claims = portion(r.Claims, int64(n))
@@ -45,6 +46,23 @@ func (g *Guarded) ReserveLocally(ctx context.Context, r Request) (Decision, erro
 		g.owe(r, d.At)
 	}
 	return d, nil
+}
+
+// mirrorOpen counts, once in an outage, what is still on its way. If it is
+// given back now it stays counted here: this store learns it too early.
+func (g *Guarded) mirrorOpen() {
+	c := g.gate.closed()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c == nil || g.mirrored == c {
+		return
+	}
+	g.mirrored = c
+	for _, h := range g.open {
+		if h.sent && !h.local {
+			g.mirror.charge(without(h.request, h.items), h.at)
+		}
+	}
 }
 
 // Replicas is how many share the store, as last seen; 0 is not yet.
