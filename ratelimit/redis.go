@@ -74,6 +74,7 @@ type ticket struct {
 	booked  bool
 	leased  bool // it has leases, or a number that others may repeat: Keep tells
 	scopes  []string
+	parts   []string // on a Cluster: the scopes that have reservations of their own
 }
 
 // OpenRedis opens the store that an address names:
@@ -186,6 +187,7 @@ type redisCall struct {
 	id    string
 	rest  func(c *redisCall, b []byte) []byte // the header after the names
 	body  []byte
+	told  map[string]string // holds of services on other servers
 }
 
 // run carries a call out, on the account that its first name stands for.
@@ -209,6 +211,12 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 			s.names.Add(c.names[0], r.body)
 			c.names[0] = r.body
 		case 'n': // a scope's counters are among what is to be given back
+			if s.cluster {
+				if err := s.askHolds(ctx, c, r.body); err != nil {
+					return r, err
+				}
+				continue
+			}
 			c.names = slices.Insert(c.names, 1+c.more, r.body)
 			c.more++
 		case 'N': // an alias stands for one that is not among the keys
@@ -223,7 +231,7 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 
 func (s *Redis) once(ctx context.Context, c *redisCall) (scriptReply, error) {
 	head := append(c.rest(c, appendTexts([]byte{'['}, c.names)), ']')
-	args := []any{c.verb, head, c.body}
+	args := []any{c.verb, head, c.body, toldOf(c.told)}
 	if s.tested {
 		args = append(args, s.wall().UnixMilli(), s.ordinal.Add(1))
 	}

@@ -4,6 +4,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,9 +21,17 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 	if err := r.sound(); err != nil {
 		return Decision{}, err
 	}
+	if s.cluster {
+		return s.reserveOnCluster(ctx, &r)
+	}
+	return s.reserve(ctx, r, 0)
+}
+
+// reserve decides a request on one server, for a slot not before from.
+func (s *Redis) reserve(ctx context.Context, r Request, from int64) (Decision, error) {
 	g := group(r.Claims)
 	t := &ticket{token: s.token()}
-	c := s.reservation(&r, &g, t.token)
+	c := s.reservation(&r, &g, t.token, from)
 	reply, err := s.run(ctx, c)
 	if err != nil {
 		if !r.Dry { // nobody knows: what is known of it lets a Cancel find it
@@ -57,18 +66,20 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 }
 
 // reservation is the call for a request.
-func (s *Redis) reservation(r *Request, g *grouped, token string) *redisCall {
+func (s *Redis) reservation(r *Request, g *grouped, token string, from int64) *redisCall {
 	c := &redisCall{verb: "reserve", names: []string{r.Account}, id: r.ID}
 	if name, ok := s.names.Get(r.Account); ok {
 		c.names[0] = name
 	}
-	for i := range r.Claims {
-		c.beside(r.Claims[i].Scope)
+	if !s.cluster {
+		for i := range r.Claims {
+			c.beside(r.Claims[i].Scope)
+		}
+		for _, service := range r.Services {
+			c.beside(service)
+		}
 	}
-	for _, service := range r.Services {
-		c.beside(service)
-	}
-	if !r.Dry {
+	if !r.Dry && !s.cluster {
 		for _, alias := range r.Aliases {
 			name, ok := s.names.Get(alias)
 			if alias != "" && !(ok && name == c.names[0]) && !slices.Contains(c.names, alias) {
@@ -92,7 +103,8 @@ func (s *Redis) reservation(r *Request, g *grouped, token string) *redisCall {
 		b = appendText(append(b, ','), escape(r.Same))
 		b = appendInts(b, flag(r.Dedupes))
 		b = appendTexts(append(b, ','), fields)
-		return appendTexts(append(b, ','), keys)
+		b = appendTexts(append(b, ','), keys)
+		return appendInts(b, from)
 	}
 	return c
 }
@@ -193,6 +205,27 @@ func (s *Redis) Fire(ctx context.Context, id string) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}
+	names := s.parts(id)
+	d, err := s.fireOne(ctx, id)
+	for _, part := range names[1:] {
+		if err != nil || d.Verdict != Go {
+			break
+		}
+		var e Decision
+		if e, err = s.fireOne(ctx, part); err == nil && e.Verdict != Go {
+			d.Verdict, d.At, d.Limit, d.Key, d.Why = Gone, d.Now, e.Limit, e.Key, e.Why
+		}
+		d.Uses = append(d.Uses, e.Uses...)
+	}
+	if err == nil && d.Verdict == Gone {
+		for _, part := range names {
+			err = errors.Join(err, s.cancelOne(ctx, part))
+		}
+	}
+	return d, err
+}
+
+func (s *Redis) fireOne(ctx context.Context, id string) (Decision, error) {
 	c, _ := s.about("fire", id)
 	if c == nil {
 		now := s.wall().UnixMilli()
@@ -243,16 +276,15 @@ func (s *Redis) Keep(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	c, t := s.about("keep", id)
-	if c == nil {
-		return nil
-	}
-	if t.booked || t.leased {
-		if _, err := s.run(ctx, c); err != nil {
-			return err
+	for _, part := range s.parts(id) {
+		c, t := s.about("keep", part)
+		if c != nil && (t.booked || t.leased) {
+			if _, err := s.run(ctx, c); err != nil {
+				return err
+			}
 		}
+		s.forget(part)
 	}
-	s.forget(id)
 	return nil
 }
 
@@ -261,6 +293,15 @@ func (s *Redis) Cancel(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
+	for _, part := range s.parts(id) {
+		if err := s.cancelOne(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Redis) cancelOne(ctx context.Context, id string) error {
 	c, _ := s.about("cancel", id)
 	if c == nil {
 		return nil
@@ -277,8 +318,20 @@ func (s *Redis) CancelItems(ctx context.Context, id string, items []int) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
+	if len(items) == 0 {
+		return nil
+	}
+	for _, part := range s.parts(id) {
+		if err := s.cancelItemsOf(ctx, part, items); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Redis) cancelItemsOf(ctx context.Context, id string, items []int) error {
 	c, _ := s.about("cancelItems", id)
-	if c == nil || len(items) == 0 {
+	if c == nil {
 		return nil
 	}
 	names := c.rest
@@ -437,7 +490,7 @@ func (s *Redis) Charge(ctx context.Context, r Request, at int64) error {
 		return err
 	}
 	g := group(r.Claims)
-	c := s.reservation(&r, &g, "")
+	c := s.reservation(&r, &g, "", 0)
 	c.verb = "charge"
 	keys, _ := reads(&r)
 	c.rest = func(c *redisCall, b []byte) []byte {

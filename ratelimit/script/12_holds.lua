@@ -1,6 +1,9 @@
 -- Holds: name, until (0 when someone resumes), why, ramp, how long it lasted,
 -- within how long it grows, and the ids of the latest coolings. See hold.go.
 
+-- told has the holds of services on other servers of a Cluster.
+local told = ARGV[4] ~= '' and decode(ARGV[4]) or {}
+
 local function holdsOf(a)
   local list = a.holds
   if list == nil then
@@ -47,11 +50,16 @@ local function halt(a, services, recipients, all)
   end
   add(holdsOf(a), '')
   for i = 1, #services do
-    local o = of(services[i])
-    if o.f.l then
-      o = of(o.f.l)
+    local text = told[services[i]]
+    if text then
+      add(text ~= '' and decode(text) or {}, '')
+    else
+      local o = of(services[i])
+      if o.f.l then
+        o = of(o.f.l)
+      end
+      add(holdsOf(o), '')
     end
-    add(holdsOf(o), '')
   end
   local seen = {}
   for i = 1, #recipients do

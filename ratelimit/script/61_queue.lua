@@ -35,7 +35,8 @@ local function queues()
   -- whoever fires them, an hour at most.
   function Q.load(a)
     if not a.list then
-      local list, moot, guests, got, texts = {}, {}, {}, call('HGETALL', a.books), {}
+      local list, moot, guests, texts = {}, {}, {}, {}
+      local got = a.books and call('HGETALL', a.books) or {}
       for i = 1, #got, 2 do
         texts[got[i]] = got[i + 1]
       end

@@ -68,11 +68,13 @@ local function take(d, i, at, charges, dropped, free)
       if data then
         lasts(o, ends)
         local flags = (d.short and not d.shadow and 1 or 0) + (warned and 2 or 0)
-        if c and (c[1] == 0 or at < c[1]) then
-          if c[1] == 0 then
+        if c then
+          if c[1] == 0 or c[1] == at then
             flags = flags + 4
           end
-          c[1] = at
+          if c[1] == 0 or at < c[1] then
+            c[1] = at
+          end
         end
         if warned then
           d.warned = true

@@ -50,7 +50,7 @@ end
 
 -- H: names, id, token, arrived, dry, replace, fraction, how many of the names
 -- are scopes and services, services, recipients, same, dedupes, fields to read,
--- keys and recipients.
+-- keys and recipients, the slot before which nothing is to be.
 local function reserve()
   local id, token, arrived, dry, replace = H[2], H[3], H[4], H[5] == 1, H[6] == 1
   local more, keys, same = H[8], H[14], H[11]
@@ -85,7 +85,7 @@ local function reserve()
     end
   end
   local t = {
-    id = id, frac = H[7], arrived = arrived, from = 0, place = 0, dry = dry,
+    id = id, frac = H[7], arrived = arrived, from = H[15] > now and H[15] or 0, place = 0, dry = dry,
     services = H[9], recipients = H[10],
   }
   if not dry then

@@ -358,6 +358,70 @@ local function give()
   return answer('o')
 end
 
+-- freeze makes an account stand for another on another server of a Cluster, and
+-- returns all that it had counted, for absorb there. It is kept beside it until
+-- that is done, and is the answer to whoever asks again.
+local function freeze()
+  local a, target = open(1), H[2]
+  head(a, {})
+  if a.f.l and a.f.l ~= target then
+    return answer('m', a.f.l)
+  end
+  if not a.f.l then
+    local list = {}
+    for _, key in ipairs({a.key, a.books}) do
+      for _, text in ipairs(call('HGETALL', key)) do
+        list[#list + 1] = format('%d:%s', #text, text)
+      end
+      list[#list + 1] = '-'
+    end
+    call('DEL', a.key, a.books)
+    call('HSET', a.key, 'n', format('%d', now), 'l', target, 'x', '0')
+    if a.f.n then
+      call('HSET', a.books, 'moving', concat(list))
+    end
+  end
+  return answer('z', call('HGET', a.books, 'moving') or '')
+end
+
+-- thaw: what froze has been absorbed.
+local function thaw()
+  call('DEL', KEYS[2])
+  return answer('o')
+end
+
+-- absorb adds what an account on another server had counted, once.
+local function absorb()
+  local a, moved = enter()
+  if moved then
+    return moved
+  end
+  local mark = 'm|~z' .. H[2]
+  if get(a, mark) then
+    return answer('o')
+  end
+  local text, at, maps = ARGV[3], 1, {{}, {}}
+  for i = 1, 2 do
+    local name
+    while sub(text, at, at) ~= '-' do
+      local size, from = match(text, '^(%d+):()', at)
+      local value = sub(text, from, from + size - 1)
+      at = from + size
+      if name then
+        maps[i][name], name = value, nil
+      else
+        name = value
+      end
+    end
+    at = at + 1
+  end
+  local o = {name = H[2], f = maps[1], c = {}, r = {}, dirty = {}, booked = maps[2], ends = 0, whole = true}
+  M().absorb(a, o)
+  set(a, mark, json({H[2], now, 0, now}))
+  flush(a)
+  return answer('o')
+end
+
 -- charge: what is known to have been sent at a time, whatever the room, once.
 -- H: names, id, at, fraction, how many scopes, same, keys.
 local function charge()

@@ -4,6 +4,7 @@ local run = reserve
 if verb ~= 'reserve' then
   local verbs = {
     fire = fire, cancelItems = cancelItems, pause = pause, cool = cool, observe = observe, give = give, charge = charge,
+    freeze = freeze, thaw = thaw, absorb = absorb,
     keep = function() return close(false) end, cancel = function() return close(true) end,
   }
   run = verbs[verb]
