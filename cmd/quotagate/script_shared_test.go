@@ -19,10 +19,16 @@ type redisKey struct{}
 // A server is the Redis of a script.
 type server struct{ *miniredis.Miniredis }
 
-// redis PASSWORD starts a Redis and makes it the store; redis stop ends it.
+// redis PASSWORD starts a Redis and makes it the store; redis forget empties it,
+// and redis stop ends it.
 func redis(ts *testscript.TestScript, _ bool, args []string) {
-	if args[0] == "stop" {
-		ts.Value(redisKey{}).(*server).Close()
+	running := ts.Value(redisKey{}).(*server)
+	switch args[0] {
+	case "stop":
+		running.Close()
+		return
+	case "forget":
+		running.FlushAll()
 		return
 	}
 	m := miniredis.NewMiniRedis()
@@ -31,7 +37,7 @@ func redis(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(m.Close)
 	ts.Setenv("REDIS", m.Addr())
 	ts.Setenv("QUOTAGATE_STORE", "redis://:"+args[0]+"@"+m.Addr()+"/0")
-	ts.Value(redisKey{}).(*server).Miniredis = m
+	running.Miniredis = m
 }
 
 // curl PATH [TEXT] prints what the admin interface has there, once it has TEXT.
