@@ -174,8 +174,11 @@ func (m *demand) take(cl *Claim, at int64, ch *charge) bool {
 	if !m.kind.keeps(m, at) || !m.kind.charge(m, cl, at, ch) {
 		return false
 	}
-	if m.ctr != nil && (m.ctr.first == 0 || at < m.ctr.first) {
-		ch.first, m.ctr.first = m.ctr.first == 0, at
+	if c := m.ctr; c != nil {
+		// Each charge of the first slot: the last of them to be given back
+		// leaves a counter that was never charged.
+		ch.first = c.first == 0 || c.first == at
+		c.first = earlier(c.first, at)
 	}
 	m.warn = m.warn || ch.warned
 	return true

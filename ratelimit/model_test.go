@@ -541,9 +541,8 @@ func (m *model) take(r *Request, d *Decision) *spent {
 		case cl.Pots != nil && !cl.Shadow:
 			t.paid = m.pay(p, &cl, d.At)
 		}
-		if f := m.first[p.counter]; f == 0 || d.At < f {
-			t.first, m.first[p.counter] = f == 0, d.At
-		}
+		f := m.first[p.counter]
+		t.first, m.first[p.counter] = f == 0 || f == d.At, earlier(f, d.At)
 		e.claims = append(e.claims, t)
 		m.byCounter = nil
 	}

@@ -35,6 +35,21 @@ func TestAReservationGivenBackDoesNotBeginARamp(t *testing.T) {
 	})
 }
 
+// Its charges are given back one after the other: only the last of them leaves
+// a counter that was never charged.
+func TestABatchGivenBackDoesNotBeginARamp(t *testing.T) {
+	eachLaw(t, func(s *testStore) {
+		c := rolling("grow", 5, hour).ramped(2, 100*day)
+		_, id := s.ask(c.ofItem(0), c.ofItem(1))
+		s.cancel(id)
+		d := s.at(t0 + 99*day).look(c.costing(3))
+		s.want(d, Refused, 0, "grow")
+		if d.Uses[0].Allow != 2 {
+			t.Errorf("a ramp has begun: %+v", d.Uses[0])
+		}
+	})
+}
+
 func TestARampOfGiantNumbersStaysExactAtItsEnds(t *testing.T) {
 	const allow, over = int64(maxCost), int64(maxSpan)
 	for _, e := range []struct{ elapsed, want int64 }{{-5, 7}, {0, 7}, {over, allow}, {over + 1, allow}} {

@@ -170,7 +170,7 @@ type charge struct {
 	at                      int64  // Rolling: the entry's time; Pace: the slot
 	bound                   bool   // the counter had no room at once: later arrivals queue behind
 	warned                  bool   // it was the one that crossed the mark; without it, the next may be
-	first                   bool   // the counter's first charge
+	first                   bool   // of the counter's first slot
 	recipient               string // where the measure counts recipients, or the charge may return
 	where                   string // the key of the record it lies in, where that is not key
 	split                   []share
