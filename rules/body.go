@@ -27,6 +27,7 @@ type content struct {
 	// hasJSON tells whether the body, or a part of it that carries the
 	// entity, is JSON.
 	hasJSON, hasForm bool
+	empty            bool // there is none
 }
 
 // readBody reads a body. The error is an *UnreadableError.
@@ -51,7 +52,7 @@ func readBody(h http.Header, b []byte) (content, error) {
 	}
 	trimmed := bytes.TrimLeft(b, " \t\r\n")
 	if len(trimmed) == 0 {
-		return content{}, nil
+		return content{empty: true}, nil
 	}
 	if strings.HasPrefix(kind, "multipart/") && params["boundary"] != "" {
 		return readMultipart(b, params["boundary"])

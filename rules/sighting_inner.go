@@ -56,8 +56,10 @@ func (k *making) carry(s *Sighting, r *messageRule, in *input) ([]identity, erro
 	switch {
 	case err != nil:
 		return nil, err
-	case r.each == nil && in.body.hasJSON:
-		items = []any{in.body.json}
+	case r.each == nil:
+		items = []any{in.body.json} // nil where it is no JSON: the rest stands elsewhere
+	case len(items) == 0 && !in.body.hasJSON && !in.body.empty:
+		return nil, unreadable("it carries requests, and they are not where the rules look for them")
 	case len(items) > mostInner:
 		return nil, unreadable("it carries more requests than can be looked at")
 	}
@@ -109,7 +111,7 @@ func (r *innerRule) open(outer *Call, in *input) (*Call, []byte, error) {
 	if len(found) == 0 {
 		return nil, nil, errInner
 	}
-	if !c.aim(r.place(found[0], in)) {
+	if !r.aim(&c, found[0], in) {
 		return nil, nil, errInner
 	}
 	var body []byte
@@ -149,22 +151,15 @@ func (r *innerRule) open(outer *Call, in *input) (*Call, []byte, error) {
 	return &c, body, nil
 }
 
-// place is a URL as a whole, or as it continues the base.
-func (r *innerRule) place(text string, in *input) string {
-	if strings.Contains(text, "://") || strings.HasPrefix(text, "//") || r.base == "" {
-		return text
-	}
-	base := r.base
-	for _, name := range in.pattern.names() {
-		base = strings.ReplaceAll(base, "{"+name+"}", in.pattern.capture(in.path, name))
-	}
-	return strings.TrimSuffix(base, "/") + "/" + strings.TrimPrefix(text, "/")
-}
-
-// aim points a call at a URL; one without a host is of the host that it has.
-func (c *Call) aim(text string) bool {
+// aim points a call at a URL: one without a host is of the host that the call
+// has, and continues the base. Where there is a base, URLs are paths behind it,
+// and nobody knows what the service makes of another host.
+func (r *innerRule) aim(c *Call, text string, in *input) bool {
 	u, err := url.Parse(text)
-	if err != nil || u.Opaque != "" {
+	if err == nil && u.Scheme == "" && u.Host == "" && r.base != "" {
+		u, err = url.Parse(r.behind(text, in))
+	}
+	if err != nil || u.Opaque != "" || r.base != "" && u.Host != "" && !strings.EqualFold(u.Host, c.Host) {
 		return false
 	}
 	if u.Scheme != "" {
@@ -178,6 +173,15 @@ func (c *Call) aim(text string) bool {
 		c.Path = "/" + c.Path
 	}
 	return true
+}
+
+// behind is what continues the base.
+func (r *innerRule) behind(text string, in *input) string {
+	base := r.base
+	for _, name := range in.pattern.names() {
+		base = strings.ReplaceAll(base, "{"+name+"}", in.pattern.capture(in.path, name))
+	}
+	return strings.TrimSuffix(base, "/") + "/" + strings.TrimPrefix(text, "/")
 }
 
 // innerHeader is what a request's headers say of those within it: who sends,

@@ -22,6 +22,9 @@ messages:
   - name: pipe.raw
     match: {method: POST, path: /raw}
     inner: {url: {json: $.request_url}, body: $.body}
+  - name: pipe.via
+    match: {method: POST, path: /via}
+    inner: {method: {const: POST}, url: {query: to}}
   - name: graph.mail
     match: {method: POST, path: ['/v1.0/me/sendMail', '/v1.0/users/{user}/sendMail'], query: {dry: false}}
     account: [{header: x-user, as: graph.user}]
@@ -53,6 +56,10 @@ func TestRequestsInRequests(t *testing.T) {
 		{"of two users", batch, list(send(`,"headers":{"X-User":"u"}`), send(`,"headers":{"X-User":"v"}`)), ErrMixedAccounts.Error()},
 		{"no URL", batch, list(`{"method":"POST"}`), errInner.Error()},
 		{"a URL that is none", batch, list(`{"url":"http://%zz"}`), errInner.Error()},
+		{"a query with a URL in it", batch, list(`{"method":"POST","url":"/me/sendMail?x=://","body":{"message":{"to":["x"]}}}`), "graph.mail x [graph.token b]"},
+		{"another host behind a base", batch, list(`{"method":"POST","url":"https://other.example/v1.0/me/sendMail","body":{}}`), errInner.Error()},
+		{"a host without a scheme", batch, list(`{"method":"POST","url":"//me/sendMail","body":{}}`), errInner.Error()},
+		{"a tunnel by its query", "https://pipe.example/via?to=https%3A%2F%2Fgraph.example%2Fv1.0%2Fusers%2F7%2FsendMail", ``, "graph.mail  [graph.token b]"},
 		{"a batch in a batch", batch, list(`{"method":"POST","url":"/$batch","body":` + list(send("")) + `}`), "read request: it carries requests that carry requests"},
 		{"not JSON", batch, `requests`, "read request: it is called JSON and is neither an object nor an array"},
 		{"a tunnel", "https://pipe.example/raw", `{"request_url":"https://graph.example/v1.0/users/7/sendMail","body":"{\"message\":{\"to\":[\"x\"]}}"}`, "graph.mail x [graph.token b]"},
@@ -162,5 +169,26 @@ func TestBodiesWithinHaveTheirOwnType(t *testing.T) {
 	var bad *UnreadableError
 	if !errors.As(err, &bad) {
 		t.Errorf("a body that cannot be read: %v", err)
+	}
+}
+
+// Requests that are carried in a form that the rules do not know are not read
+// for certain.
+func TestABatchOfAnotherFormIsRefused(t *testing.T) {
+	s := matching(t, innerRules)
+	for _, body := range []string{
+		"--b\r\nContent-Type: application/http\r\n\r\nPOST /v1.0/me/sendMail HTTP/1.1\r\n\r\n{}\r\n--b--\r\n",
+		"POST=/v1.0/me/sendMail",
+	} {
+		for _, kind := range []string{"multipart/mixed; boundary=b", "text/plain", "application/x-www-form-urlencoded"} {
+			sight := s.Look(call(t, "POST", "https://graph.example/v1.0/$batch", "Authorization: Bearer b", "Content-Type: "+kind))
+			if d, err := sight.Read([]byte(body)); err == nil {
+				t.Errorf("%s: %v", kind, d)
+			}
+		}
+	}
+	sight := s.Look(call(t, "POST", "https://graph.example/v1.0/$batch", "Authorization: Bearer b"))
+	if d, err := sight.Read(nil); d != nil || err != nil {
+		t.Errorf("nothing at all: %v %v", d, err)
 	}
 }
