@@ -211,6 +211,46 @@ func TestARepeatAtAnotherReplicaIsTheSameMessage(t *testing.T) {
 	})
 }
 
+func TestARepeatOnASocketIsToldThatTheFirstWent(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		w := newWorld(t, five)
+		w.set.Store(mustLoad(t, repeating(false, "limits: [{name: chat.pace, on: chat.message, pace: 500ms, wait: 20s}]\n")))
+		post := func(ctx context.Context, body string) int {
+			req, err := http.NewRequestWithContext(ctx, "POST", "https://chat.example/send", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return 0
+			}
+			req.Header.Set("Authorization", "Bearer anna")
+			resp, err := w.client(h2).Do(req)
+			if err != nil {
+				return 0
+			}
+			resp.Body.Close()
+			return resp.StatusCode
+		}
+		post(context.Background(), other)
+		w.next()
+		statuses := make(chan int, 3)
+		go func() { statuses <- post(context.Background(), same) }()
+		w.next() // the first is held
+		go func() { statuses <- post(context.Background(), same) }()
+		if r := w.next(); r.Decision != proxy.DecisionHold || r.Limit != "same-id" {
+			t.Errorf("%+v", r)
+		}
+		ctx, leave := context.WithCancel(context.Background())
+		go func() { statuses <- post(ctx, same) }()
+		w.next()
+		leave() // and one of them does not wait for it
+		if a, b, c := <-statuses, <-statuses, <-statuses; a+b+c != 200+409 || a*b*c != 0 {
+			t.Errorf("http2=%v: %d, %d, %d", h2, a, b, c)
+		}
+		if n := w.service.messages.Load(); n != 2 {
+			t.Errorf("http2=%v: the service saw %d messages", h2, n)
+		}
+	}
+}
+
 func TestInShadowModeNoRepeatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, strings.Replace(repeating(false, heldOnce), "{wait: 0s}", "{wait: 0s, mode: shadow}", 1))

@@ -37,6 +37,9 @@ func writeExplanation(w io.Writer, x *proxy.Explanation, now time.Time, loc *tim
 		fact("service", x.Service)
 	}
 	fact("limit", x.Limit)
+	for i := range x.Holds {
+		fact("on hold", holdLine(&x.Holds[i], loc))
+	}
 	if x.Answer != nil {
 		fact("answer", answerLine(x.Answer))
 	}

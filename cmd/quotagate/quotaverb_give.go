@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -56,9 +57,9 @@ func (p program) giveCommand(f *flags) *cobra.Command {
 	return cmd
 }
 
-// holdLine is a hold that a service brought: throttled until 12:00: why.
+// holdLine is a hold: throttled until 12:00: why. A person's has no name.
 func holdLine(h *proxy.HoldUse, loc *time.Location) string {
-	line := printable(h.Name)
+	line := cmp.Or(printable(h.Name), "paused")
 	if h.Until.IsZero() {
 		line += " until someone resumes it"
 	} else {
