@@ -29,7 +29,7 @@ type scene struct {
 // compileScene compiles a `when`. The clock is left out: what a limit counts
 // must not depend on when it is asked.
 func compileScene(text string) (*vm.Program, error) {
-	return expr.Compile(text, expr.Env(scene{}), expr.AsBool(), expr.DisableBuiltin("now"))
+	return expr.Compile(text, append(strictFacts(), expr.Env(scene{}), expr.AsBool(), expr.DisableBuiltin("now"))...)
 }
 
 // holds reports whether a limit's `when` holds. One that cannot be answered

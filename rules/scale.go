@@ -28,7 +28,7 @@ type scaling struct {
 }
 
 func compileScale(text string) (*vm.Program, error) {
-	return expr.Compile(text, expr.Env(standing{}), expr.AsFloat64(), expr.DisableBuiltin("now"))
+	return expr.Compile(text, append(strictFacts(), expr.Env(standing{}), expr.AsFloat64(), expr.DisableBuiltin("now"))...)
 }
 
 func (c *compiler) scaling(l *limit) *scaling {
