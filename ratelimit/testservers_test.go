@@ -54,7 +54,11 @@ func startRedis(t testing.TB, config ...string) *redisServer {
 func startReplica(t testing.TB, of *redisServer, config ...string) *redisServer {
 	t.Helper()
 	s := startRedis(t, append([]string{fmt.Sprintf("replicaof 127.0.0.1 %d", of.port)}, config...)...)
-	s.eventually("the replica follows its master", func() bool { return s.info("replication", "master_link_status") == "up" })
+	s.eventually("the replica follows its master", func() bool {
+		// The master sends what is written only after the replica's first word.
+		return s.info("replication", "master_link_status") == "up" &&
+			strings.Contains(of.info("replication", "slave0"), fmt.Sprintf("port=%d,state=online", s.port))
+	})
 	return s
 }
 
