@@ -14,9 +14,10 @@ type Given struct {
 }
 
 // Given is the set with other accounts: each, listed or not, has what is
-// given. It shares everything else with s.
+// given. It shares everything else with s, but has learned nothing.
 func (s *Set) Given(g Given) (*Set, error) {
 	c := *s
+	c.seen = &seen{}
 	zones := map[string]*[units]calendar{}
 	var to *time.Location
 	if g.Timezone != "" {

@@ -58,10 +58,10 @@ func (s *Sighting) Learn(requestBody []byte, status int, h http.Header, response
 		return nil
 	}
 	k := learning{s: s, at: map[learnedKey]int{}}
-	good := status >= 200 && status < 300
-	if good {
-		k.answer.json, k.answer.hasJSON = hear(h, responseBody)
+	if status < 200 || status >= 300 {
+		return nil // anybody can ask with another's name and be turned away
 	}
+	k.answer.json, k.answer.hasJSON = hear(h, responseBody)
 	k.garbled = len(requestBody) > mostHeard || tooLong(s.call.Query)
 	if !k.garbled {
 		var err error
@@ -69,7 +69,9 @@ func (s *Sighting) Learn(requestBody []byte, status int, h http.Header, response
 		k.garbled = err != nil
 	}
 	for _, c := range s.listeners {
-		k.listen(c)
+		if !slices.ContainsFunc(s.listeners, c.contradicts) { // else nobody knows whose it is
+			k.listen(c)
+		}
 	}
 	if k.answer.hasJSON {
 		k.threadOfAnswer(requestBody)
@@ -157,6 +159,9 @@ func (k *learning) item(r *eventRule, in *input, tree any) {
 	}
 	ids, err := identitiesOf(r.account, in)
 	if err != nil || !k.owner(ids) {
+		return
+	}
+	if len(r.at) == 0 && r.response() && r.def.Means != meansThread && !k.news(r, tree) {
 		return
 	}
 	e := ratelimit.Event{At: when}
@@ -257,12 +262,16 @@ func (s *Sending) Threads() []ratelimit.Event {
 	return out
 }
 
-// instantOf is when something happened (ms): 0 where nothing says so, and
-// false where what says so cannot be read.
+// instantOf is when something happened (ms): 0 where the rules do not say, and
+// false where they do and it is not there or cannot be read. What has lost its
+// time has not happened now: it may be years old, and is read every day.
 func instantOf(sources []valueSource, in *input) (int64, bool) {
+	if len(sources) == 0 {
+		return 0, true
+	}
 	found, _ := firstPresent(sources, in, false)
 	if len(found) == 0 {
-		return 0, true
+		return 0, false
 	}
 	if t, err := time.Parse(time.RFC3339Nano, found[0]); err == nil {
 		return max(t.UnixMilli(), 1), true

@@ -82,9 +82,10 @@ func TestWhatExchangesTeach(t *testing.T) {
 	const updates = "https://bot.example/bot1:T/updates"
 	for _, c := range []struct{ name, method, target, body, answer, want string }{
 		{"a reply", "GET", updates, "", `{"result":[{"message":{"chat":{"id":5},"date":1700000000}}]}`, "1 replied 5 at 1700000000000"},
-		{"a listed account", "GET", "https://bot.example/bot7:T/updates", "", `{"result":[{"message":{"chat":{"id":5}}}]}`, "anna replied 5"},
+		{"a listed account", "GET", "https://bot.example/bot7:T/updates", "", `{"result":[{"message":{"chat":{"id":5},"date":1}}]}`, "anna replied 5 at 1000"},
 		{"several, each once, at its latest", "GET", updates, "", `{"result":[{"message":{"chat":{"id":5},"date":3}},{"message":{"chat":{"id":6},"date":1}},{"message":{"chat":{"id":5},"date":9}},{"message":{"chat":{"id":5},"date":4}}]}`, "1 replied 5 at 9000; 1 replied 6 at 1000"},
-		{"now is later than any time", "GET", updates, "", `{"result":[{"message":{"chat":{"id":5},"date":3}},{"message":{"chat":{"id":5}}},{"message":{"chat":{"id":5},"date":3}}]}`, "1 replied 5"},
+		{"what lost its time is not of now", "GET", updates, "", `{"result":[{"message":{"chat":{"id":5},"date":3}},{"message":{"chat":{"id":5}}},{"message":{"chat":{"id":6}}}]}`, "1 replied 5 at 3000"},
+		{"a path that can be read as of two", "GET", "https://bot.example/bot1:T%2f..%2fbot2:T/updates", "", `{"result":[{"message":{"chat":{"id":5},"date":3}}]}`, ""},
 		{"one's own message is none", "GET", updates, "", `{"result":[{"message":{"own":true,"chat":{"id":5}}}]}`, ""},
 		{"a time that is none", "GET", updates, "", `{"result":[{"message":{"chat":{"id":5},"date":"yesterday"}}]}`, ""},
 		{"a date", "GET", updates, "", `{"result":[{"message":{"chat":{"id":5},"date":"2023-11-14T22:13:20Z"}}]}`, "1 replied 5 at 1700000000000"},
@@ -114,16 +115,50 @@ func TestWhatExchangesTeach(t *testing.T) {
 
 func TestAnAnswerThatFailedTeachesNothing(t *testing.T) {
 	s := matching(t, learnRules)
-	const answer = `{"result":[{"message":{"chat":{"id":5}}}]}`
-	for status, want := range map[int]string{200: "1 replied 5", 206: "1 replied 5", 302: "", 404: "", 500: ""} {
+	const answer = `{"result":[{"message":{"chat":{"id":5},"date":1}}]}`
+	for status, want := range map[int]string{200: "1 replied 5 at 1000", 206: "1 replied 5 at 1000", 302: "", 404: "", 500: ""} {
 		sight := s.Look(call(t, "GET", "https://bot.example/bot1:T/updates"))
 		if got := learnedText(sight.Learn(nil, status, http.Header{}, []byte(answer))); got != want {
 			t.Errorf("%d: %s, want %s", status, got, want)
 		}
 	}
+	// Whoever knows the name of an account can ask in it, and is turned away.
 	sight := s.Look(call(t, "POST", "https://bot.example/hook"))
-	if got := learnedText(sight.Learn([]byte(`{"kind":"reply","bot":1,"who":["a"]}`), 500, nil, nil)); got != "1 replied a" {
-		t.Errorf("what the request shows holds whatever the answer: %q", got)
+	if got := learnedText(sight.Learn([]byte(`{"kind":"reply","bot":1,"who":["a"]}`), 401, nil, nil)); got != "" {
+		t.Errorf("a request that was turned away teaches %q", got)
+	}
+}
+
+// What has no time of its own is learned when it is first seen: whoever reads
+// the same answer again makes nobody reply again.
+func TestWhatHasNoTimeIsLearnedOnce(t *testing.T) {
+	s := matching(t, learnRules)
+	learn := func(s *Set, bot, answer string) string {
+		sight := s.Look(call(t, "GET", "https://bot.example/bot"+bot+":T/updates"))
+		return learnedText(sight.Learn(nil, 200, http.Header{}, []byte(answer)))
+	}
+	for _, c := range []struct{ bot, answer, want string }{
+		{"1", `{"friends":["x"]}`, "1 connected x"},
+		{"1", `{"friends":["y","x"]}`, "1 connected y"},
+		{"2", `{"friends":["x"]}`, "2 connected x"},
+		{"2", `{"friends":["x","y"]}`, "2 connected y"},
+	} {
+		if got := learn(s, c.bot, c.answer); got != c.want {
+			t.Errorf("%s %s: %q, want %q", c.bot, c.answer, got, c.want)
+		}
+	}
+	other, err := s.Given(Given{Plan: "pro"})
+	if err != nil || learn(other, "1", `{"friends":["x"]}`) == "" {
+		t.Error("one test knows what another one learned", err)
+	}
+	var once seen
+	for i := range 3 * mostSeen {
+		if !once.first(fmt.Sprint(i)) {
+			t.Fatal(i)
+		}
+	}
+	if len(once.names) != mostSeen || once.first(fmt.Sprint(3*mostSeen-1)) || !once.first("0") {
+		t.Errorf("%d are remembered", len(once.names))
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A Set is everything that some rules files say, checked and indexed. It
-// never changes; all its methods may be called from any number of goroutines.
+// A Set is everything that some rules files say, checked and indexed. What it
+// says never changes; all its methods may be called from any number of goroutines.
 type Set struct {
 	o        Options
 	revision string
@@ -34,6 +34,7 @@ type Set struct {
 	watched   map[string]bool    // the scopes that may be on hold
 	wants     map[string]bool    // what events mean that some limit asks about
 	byName    map[string][]*rule // by the name of the message, in the order of the files
+	seen      *seen              // what has no time and was learned
 }
 
 // Load reads rules files, and whatever they use. A name may be a pattern such
@@ -63,7 +64,7 @@ func load(from files, names []string, o Options) (*Set, []string, error) {
 // so that everything else that is wrong is found too.
 func build(l *loader, o Options) *Set {
 	g := gather(l)
-	s := &Set{o: o, messages: g.messages, byName: map[string][]*rule{}}
+	s := &Set{o: o, messages: g.messages, byName: map[string][]*rule{}, seen: &seen{}}
 	for _, f := range l.order {
 		s.files = append(s.files, f.name)
 	}
