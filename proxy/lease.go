@@ -40,18 +40,21 @@ func newLease(ledger ratelimit.Store, id string) *lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.timer = time.AfterFunc(leaseEvery, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.timer == nil {
+			return
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 		defer cancel()
 		_, _ = ledger.Fire(ctx, id) // if it fails, the next one is in time too
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.timer != nil {
-			l.timer.Reset(leaseEvery)
-		}
+		l.timer.Reset(leaseEvery)
 	})
 	return l
 }
 
+// end is called before the reservation is closed, and returns when nothing is
+// asked about it any more: a closed one is not to be fired.
 func (l *lease) end() {
 	if l == nil {
 		return

@@ -263,6 +263,7 @@ func (t *transit) giveBack() {
 	}
 	ctx, cancel := t.settling()
 	defer cancel()
+	t.lease.end()
 	// If the ledger cannot take it back, it stays counted: never over.
 	_ = t.e.Ledger.Cancel(ctx, t.id)
 	t.settled()
@@ -289,6 +290,7 @@ func (t *transit) keep() {
 	if !t.reserved {
 		return
 	}
+	t.lease.end()
 	// Keeping is not the client's to cancel. A failure leaves it open, which
 	// counts as well.
 	_ = t.e.Ledger.Keep(context.Background(), t.id)
@@ -298,6 +300,5 @@ func (t *transit) keep() {
 // settled notes that the reservation is closed.
 func (t *transit) settled() {
 	t.reserved = false
-	t.lease.end()
 	t.land()
 }

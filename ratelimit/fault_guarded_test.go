@@ -202,6 +202,35 @@ func TestWhatATimedOutReservationChargedComesBack(t *testing.T) {
 	})
 }
 
+func TestWhatIsOnItsWayStaysChargedWhereItsLeaseIsNotProlonged(t *testing.T) {
+	inGuarded(t, func(t *guardedTest) {
+		g := t.replica("a", nil, "")
+		t.must(Go, g, lifetime("life", 10))
+		r := t.message(lifetime("life", 10))
+		if d, err := g.Reserve(t.Context(), r); err != nil || d.Verdict != Go {
+			t.Fatalf("%v %v", d.Verdict, err)
+		}
+		if d, err := g.Fire(t.Context(), r.ID); err != nil || d.Verdict != Go {
+			t.Errorf("prolonged: %v %v", d.Verdict, err)
+		}
+		t.server.set(func() { t.server.lost = true })
+		_, err := g.Fire(t.Context(), r.ID)
+		t.away(err)
+		t.server.set(func() { t.server.lost = false })
+		t.pass(5 * time.Second)
+		if used := t.server.used(t, "life"); used != 2 {
+			t.Errorf("%d counted, and one is on its way", used)
+		}
+		if err := g.Keep(t.Context(), r.ID); err != nil {
+			t.Error(err)
+		}
+		t.pass(5 * time.Second)
+		if used := t.server.used(t, "life"); used != 2 {
+			t.Errorf("%d counted, 2 were sent", used)
+		}
+	})
+}
+
 // A frozen server has a reservation in its sockets and carries it out after
 // the cancellation that came over another connection.
 func TestAReservationThatIsCarriedOutLateComesBackToo(t *testing.T) {

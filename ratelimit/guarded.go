@@ -215,19 +215,24 @@ func (g *Guarded) Fire(ctx context.Context, id string) (Decision, error) {
 		return Decision{}, g.wait()
 	}
 	d, err := call(ctx, g, func(ctx context.Context) (Decision, error) { return g.primary.Fire(ctx, id) })
+	// Of what is on its way only the lease is prolonged: it stays charged,
+	// whatever becomes of the question.
+	onItsWay := h != nil && h.sent
 	switch {
 	case err != nil:
-		if !refusedOutright(err) {
+		if !onItsWay && !refusedOutright(err) {
 			g.giveBackLater(id)
 		}
 		return Decision{}, err
 	case g.superseded():
-		g.giveBackLater(id)
+		if !onItsWay {
+			g.giveBackLater(id)
+		}
 		return Decision{}, g.wait()
 	case h == nil:
 	case d.Verdict == Go:
 		g.hold(&held{request: h.request, at: d.At, sent: true, items: h.items})
-	case d.Verdict != Booked:
+	case d.Verdict != Booked && !onItsWay:
 		g.release(id)
 	}
 	return d, nil
