@@ -83,7 +83,8 @@ type Sending struct {
 	Service string
 
 	hash  func(kind, value string) string
-	least int64 // how long the answer asked to be left alone (ms)
+	said  []Outcome // what the answer says besides of messages that were not sent
+	least int64     // how long the answer asked to be left alone (ms)
 }
 
 // An Outcome is what an answer says about a message.

@@ -211,11 +211,18 @@ func (s *Set) Coolings(d *Sending, outcomes []Outcome, h http.Header, now time.T
 		least: max(d.least, retryAfter(h, now)),
 	}
 	for i := range d.Messages {
-		if i < len(outcomes) && coolingWord(outcomes[i]) != "" {
+		var o Outcome
+		switch {
+		case i < len(outcomes) && coolingWord(outcomes[i]) != "":
+			o = outcomes[i]
+		case i < len(d.said):
+			o = d.said[i]
+		}
+		if coolingWord(o) != "" {
 			m := &d.Messages[i]
 			for _, r := range s.coolRules {
-				if r.on[outcomes[i]] && r.binds(account, m.Service) {
-					c.add(r, m, outcomes[i])
+				if r.on[o] && r.binds(account, m.Service) {
+					c.add(r, m, o)
 				}
 			}
 		}

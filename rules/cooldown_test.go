@@ -168,3 +168,42 @@ func TestACooldownThatNothingBringsAboutIsWarnedOf(t *testing.T) {
 		t.Errorf("%v", s.Warnings())
 	}
 }
+
+// An answer may say both that nothing was sent and that it was too much: what
+// was charged comes back, and the cool-down begins.
+func TestWhatWasNotSentCoolsDownToo(t *testing.T) {
+	s := matching(t, `
+version: 1
+services: {chat: {hosts: [chat.example]}}
+messages:
+  - name: chat.message
+    match: {path: /send}
+    account: {const: all}
+    each: $.list[*]
+    outcome: {items: '$.list[*]', not_sent: {status: [400, 429]}, throttled: {any: [{status: 429}, {json: {$.slow: true}}]}}
+cooldowns: [{on: throttled, for: 1h}]
+`)
+	for _, c := range []struct {
+		status   int
+		answer   string
+		outcomes string
+		cools    int
+	}{
+		{429, `{}`, "[2 2]", 1},
+		{400, `{}`, "[2 2]", 0},
+		{400, `{"list":[{"slow":false},{"slow":true}]}`, "[2 2]", 1},
+		{200, `{"list":[{},{"slow":true}]}`, "[0 3]", 1},
+		{200, `{}`, "[0 0]", 0},
+	} {
+		sight := s.Look(call(t, "POST", "https://chat.example/send"))
+		d, err := sight.Read([]byte(`{"list":[{},{}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes := d.Outcomes(c.status, http.Header{}, []byte(c.answer))
+		cools := s.Coolings(d, outcomes, http.Header{}, time.Now(), "id", "anna")
+		if fmt.Sprint(outcomes) != c.outcomes || len(cools) != c.cools {
+			t.Errorf("%d %s: %v and %v", c.status, c.answer, outcomes, cools)
+		}
+	}
+}

@@ -175,6 +175,17 @@ func (r *outcomeRule) tell(a *answered) Outcome {
 	return Unclear
 }
 
+// asks is what the answer says that brings cool-downs: a message that was not
+// sent because there were too many was one too many all the same.
+func (r *outcomeRule) asks(a *answered) Outcome {
+	for i := range r.tells {
+		if t := &r.tells[i]; coolingWord(t.outcome) != "" && t.when.holds(a) {
+			return t.outcome
+		}
+	}
+	return Unclear
+}
+
 // OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
 func (m *Message) OutcomeNeedsBody() bool {
 	return m.outcome != nil && m.outcome.needsBody
@@ -184,15 +195,16 @@ func (m *Message) OutcomeNeedsBody() bool {
 // sent that are answered like this one. Where the answer lists items, the k-th is
 // about the k-th message; a list of another length says nothing.
 func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome {
-	out, _ := m.outcomes(n, status, h, body)
+	out, _, _ := m.outcomes(n, status, h, body)
 	return out
 }
 
-// outcomes is Outcomes, and how long the answer's JSON asks to be left alone.
-func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out []Outcome, least int64) {
-	out = make([]Outcome, n)
+// outcomes is Outcomes, what the answer says besides to those that were not
+// sent, and how long its JSON asks to be left alone.
+func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out, said []Outcome, least int64) {
+	out, said = make([]Outcome, n), make([]Outcome, n)
 	if m.outcome == nil {
-		return out, 0
+		return out, said, 0
 	}
 	r := m.outcome
 	a := answered{status: strconv.Itoa(status), header: h}
@@ -216,18 +228,18 @@ func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out []Out
 		if items := r.items.get(a.tree); len(items) == n {
 			for i := range items {
 				a.tree = items[i]
-				out[i] = r.tell(&a)
+				out[i], said[i] = r.tell(&a), r.asks(&a)
 			}
-			return out, least
+			return out, said, least
 		} else if len(items) > 0 {
-			return out, least
+			return out, said, least
 		}
 	}
-	all := r.tell(&a)
+	all, asks := r.tell(&a), r.asks(&a)
 	for i := range out {
-		out[i] = all
+		out[i], said[i] = all, asks
 	}
-	return out, least
+	return out, said, least
 }
 
 // OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
@@ -239,14 +251,15 @@ func (s *Sending) OutcomeNeedsBody() bool {
 // for beside it is kept for Coolings.
 func (s *Sending) Outcomes(status int, h http.Header, body []byte) []Outcome {
 	out := make([]Outcome, 0, len(s.Messages))
+	s.said = s.said[:0]
 	for i := 0; i < len(s.Messages); {
 		// Messages that are answered alike stand together.
 		n := 1
 		for i+n < len(s.Messages) && s.Messages[i+n].outcome == s.Messages[i].outcome {
 			n++
 		}
-		some, least := s.Messages[i].outcomes(n, status, h, body)
-		out, s.least = append(out, some...), max(s.least, least)
+		some, said, least := s.Messages[i].outcomes(n, status, h, body)
+		out, s.said, s.least = append(out, some...), append(s.said, said...), max(s.least, least)
 		i += n
 	}
 	return out
