@@ -53,6 +53,7 @@ type messageRule struct {
 	inner         *innerRule // it is no message, it carries requests
 	refusal       *refusalRule
 	needsBody     bool // its sources do
+	mails         bool // one of them opens an e-mail
 }
 
 // matchRule is one match of a message.

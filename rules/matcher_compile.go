@@ -46,6 +46,7 @@ func (m *matcher) compileMessage(def *message, service, kind string, s *serviceR
 	}
 	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
 		r.needsBody = r.needsBody || slices.ContainsFunc(list, func(v valueSource) bool { return v.needsBody() })
+		r.mails = r.mails || slices.ContainsFunc(list, func(v valueSource) bool { return v.decode == "mime" })
 	}
 	r.outcome = compileOutcome(def.Outcome, report)
 	if def.Inner != nil {

@@ -111,6 +111,9 @@ func (k *making) message(r *messageRule, in *input) error {
 		Service: r.service, Kind: r.kind, Cost: 1, Segments: 1,
 		Pattern: in.pattern.text, def: r.def, rule: r, outcome: r.outcome,
 	}
+	if r.mails && (unreadMail(r.recipients, in) || unreadMail(r.account, in)) {
+		return unreadable("its e-mail is malformed")
+	}
 	to, shared := firstPresent(r.people, in, true)
 	thread, outside := firstPresent(r.threads, in, true)
 	if len(to) == 0 {

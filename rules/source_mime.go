@@ -63,7 +63,7 @@ func readMail(raw string, part mailPart) []string {
 	case mailTo:
 		return addresses(m.Header, "To", "Cc", "Bcc")
 	case mailID:
-		return []string{m.Header.Get("Message-Id")}
+		return headerLines(m.Header, "Message-Id")
 	case mailText:
 		t := mailReader{left: mostMailText, parts: mostMailParts}
 		t.read(m.Header.Get, m.Body, 0)
@@ -89,7 +89,25 @@ func openMail(raw string) (*mail.Message, error) {
 			raw = plain
 		}
 	}
-	return mail.ReadMessage(strings.NewReader(raw))
+	return mail.ReadMessage(strings.NewReader(strings.TrimLeft(raw, "\r\n"))) // as services do
+}
+
+// unreadMail reports whether an e-mail stands where one of the sources looks
+// and cannot be opened: nobody knows then to how many it goes.
+func unreadMail(list []valueSource, in *input) bool {
+	return slices.ContainsFunc(list, func(v valueSource) bool {
+		if v.decode != "mime" {
+			return false
+		}
+		raw := v.raw(in)
+		if in.batch && v.place == inJSON {
+			raw = append(jsonValues(v.path, in.item), raw...)
+		}
+		return slices.ContainsFunc(raw, func(text string) bool {
+			_, err := openMail(text)
+			return text != "" && err != nil
+		})
+	})
 }
 
 // addresses are those in headers, in small letters: no mail service known
@@ -98,7 +116,7 @@ func openMail(raw string) (*mail.Message, error) {
 func addresses(h mail.Header, names ...string) []string {
 	var out []string
 	for _, name := range names {
-		for _, line := range h[name] {
+		for _, line := range headerLines(h, name) {
 			list, err := mail.ParseAddressList(line)
 			if err != nil {
 				for piece := range strings.SplitSeq(line, ",") {
@@ -109,6 +127,18 @@ func addresses(h mail.Header, names ...string) []string {
 			for _, a := range list {
 				out = append(out, strings.ToLower(a.Address))
 			}
+		}
+	}
+	return out
+}
+
+// headerLines are the values of a header, also where spaces stand before its colon,
+// as they once could (RFC 5322, 4.5).
+func headerLines(h mail.Header, name string) []string {
+	out := h[name]
+	for other, more := range h {
+		if other != name && strings.EqualFold(strings.TrimSpace(other), name) {
+			out = append(slices.Clone(out), more...)
 		}
 	}
 	return out

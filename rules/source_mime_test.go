@@ -50,7 +50,10 @@ func TestMails(t *testing.T) {
 		{"parts", head + two, who + `"Grüße"`},
 		{"HTML alone", head + "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nPHA+SGk8L3A+\r\n", who + `"<pHi</p"`},
 		{"a list that cannot be read", "From: a@a\r\nTo: b@b, c d@d <e@e>, <<F@f>\r\n\r\n", `[a@a] to [b@b e@e f@f] as : ""`},
-		{"no mail", "hello", "the request names no account: gmail.mail looks for gmail.from; with unknown_account: shared all such requests are one account"},
+		{"spaces before colons", "From : a@a\r\nTo: b@b\r\nTO\t: c@c\r\nMessage-ID : <1@a>\r\n\r\n", `[a@a] to [b@b c@c] as 1@a: ""`},
+		{"lines before it", "\r\n\nFrom: a@a\r\nTo: b@b\r\n\r\n", `[a@a] to [b@b] as : ""`},
+		{"no mail", "hello", "read request: its e-mail is malformed"},
+		{"a head that cannot be read", "From: a@a\r\nnothing\r\nTo: b@b\r\n\r\n", "read request: its e-mail is malformed"},
 	} {
 		for _, wrap := range []func(string) string{
 			func(s string) string { return s },
