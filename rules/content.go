@@ -65,6 +65,29 @@ func (s *saying) found(text string) (reason string, refuses, found bool) {
 	return "", false, false
 }
 
+// looked is what content limits find in the texts of one sending. A text that
+// all items of a batch share is looked at once: it may be nearly all of the
+// body, and the items ten thousand.
+type looked map[*rule]*readText
+
+type readText struct {
+	text, reason   string
+	refuses, found bool
+}
+
+func (all looked) of(r *rule, text string) (reason string, refuses, found bool) {
+	t := all[r]
+	if t == nil {
+		t = &readText{}
+		all[r] = t
+	}
+	if t.text != text { // the same string, mostly, which takes no time to see
+		t.text = text
+		t.reason, t.refuses, t.found = r.says.found(text)
+	}
+	return t.reason, t.refuses, t.found
+}
+
 // A ContentWarning is what a content limit found in a message that goes all
 // the same: the limit warns, or is a shadow.
 type ContentWarning struct {
@@ -82,11 +105,12 @@ func (s *Set) Content(d *Sending, account string) (limit, reason string, found b
 	if !s.texts {
 		return "", "", false
 	}
+	texts := looked{}
 	s.binding(d, account, func(_ int, m *Message, r *rule, _ int64) bool {
 		if r.says == nil || r.shadow || r.warns || m.text == "" {
 			return true
 		}
-		if why, refuses, is := r.says.found(m.text); is && refuses {
+		if why, refuses, is := texts.of(r, m.text); is && refuses {
 			limit, reason, found = r.name, why, true
 		}
 		return !found
@@ -100,11 +124,12 @@ func (s *Set) ContentWarnings(d *Sending, account string) []ContentWarning {
 		return nil
 	}
 	var list []ContentWarning
+	texts := looked{}
 	s.binding(d, account, func(i int, m *Message, r *rule, _ int64) bool {
 		if r.says == nil || m.text == "" {
 			return true
 		}
-		why, refuses, found := r.says.found(m.text)
+		why, refuses, found := texts.of(r, m.text)
 		if found && (r.shadow || r.warns || !refuses) {
 			list = append(list, ContentWarning{Limit: r.name, Reason: why, Item: i, Shadow: r.shadow && refuses})
 		}

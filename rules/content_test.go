@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPlaceholders(t *testing.T) {
@@ -58,5 +59,30 @@ func TestContentRefusesOrWarns(t *testing.T) {
 				t.Errorf("%s: the reason has words of the text: %s", c.limits, reason)
 			}
 		}
+	}
+}
+
+// A text that ten thousand messages share is looked at once: a gigabyte and
+// more would be looked at for each request of this kind.
+func TestAWordingIsLookedForOnceInATextThatIsShared(t *testing.T) {
+	s := matching(t, `
+version: 1
+services: {mail: {hosts: [mail.example]}}
+messages:
+  - {name: mail.mail, match: {path: /send}, account: {const: x}, each: '$.to[*]', recipients: {json: $.to}, text: {form: text}}
+limits: [{name: words, on: mail.mail, content: {forbid: ['(?i)[a-z]+ number (is|was) \d+x'], placeholders: warn}}]
+`)
+	sight := s.Look(call(t, "POST", "https://mail.example/send", "Content-Type: application/x-www-form-urlencoded"))
+	to := strings.Repeat(`{"to":"a"},`, 5000)
+	d, err := sight.Read([]byte("to=[" + to[:len(to)-1] + "]&text=" + strings.Repeat("my number is 1 ", 20_000)))
+	if err != nil || len(d.Messages) != 5000 || len(d.Messages[4999].text) < 100_000 {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if _, _, found := s.Content(d, "x"); found || len(s.ContentWarnings(d, "x")) > 0 {
+		t.Error("found what is not there")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
