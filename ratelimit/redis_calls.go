@@ -79,7 +79,7 @@ func (s *Redis) reservation(r *Request, g *grouped, token string, from int64) *r
 			c.beside(service)
 		}
 	}
-	if !r.Dry && !s.cluster {
+	if (!r.Dry || r.Same != "") && !s.cluster {
 		for _, alias := range r.Aliases {
 			name, ok := s.names.Get(alias)
 			if alias != "" && !(ok && name == c.names[0]) && !slices.Contains(c.names, alias) {

@@ -2,6 +2,9 @@
 -- See pots.go and ramp.go. A counter remembers what was used of its pots as
 -- label, used, end.
 local function generous()
+  local x = X()
+  local lasts, holdsOf =
+    x.lasts, x.holdsOf
   local P = {}
 
   -- allPots are the claim's and the gifts to its limit: label, start, end,
@@ -280,6 +283,16 @@ local function generous()
       end
     end
     return at
+  end
+
+  -- most is what is ever allowed, as far as is known: a ramp that has not begun
+  -- does not grow by waiting.
+  function P.most(d)
+    local allow, x = d.allow, d.x
+    if x ~= 0 and x[2] > 0 and began(d) == 0 and x[1] < allow then
+      allow = x[1]
+    end
+    return allow > 0 and allow or 0
   end
 
   -- firstRoom goes from one time at which anything changes to the next until

@@ -4,7 +4,10 @@
 -- has the recipients of either window, with how many messages, at 12 and 13.
 -- Parameters: start and label of three windows, the end of the last, extras.
 local function calendar(k, distinct)
-  k.params, k.stride, k.distinct = 8, distinct and 4 or 3, distinct
+  local x = X()
+  local crosses, json, P =
+    x.crosses, x.json, x.P
+  k.params, k.stride, k.extras, k.windows, k.distinct = 8, distinct and 4 or 3, true, true, distinct
 
   function k.new()
     return {0, 0, 0, 0, 0, '', 0, 0, 0, 0, '', distinct and {}, distinct and {}}
@@ -200,11 +203,8 @@ local function calendar(k, distinct)
     end
 
     function k.fits(c, d, at)
-      local allow = d.allow > 0 and d.allow or 0
-      if distinct then
-        return allow
-      end
-      return allow + P().free(d, at)
+      local most = P().most(d)
+      return distinct and most or most + P().free(d, at)
     end
 
     function k.refund(c, cost, warned, data, split, who)

@@ -2,6 +2,9 @@
 -- text. An entry is 13 digits of time, then columns of w digits: units and, for
 -- a Ratio, how many of them are good.
 local function logs()
+  local x = X()
+  local json =
+    x.json
   local L = {}
 
   -- at returns entry i, from 1: its time, units and good ones.

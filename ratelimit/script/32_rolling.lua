@@ -2,8 +2,11 @@
 -- Field: first slot, span, warned, total, 0, width, pots; then the log.
 -- Parameters: span, extras.
 local function rolling(k)
-  k.params, k.stride = 2, 3
-  local L = L()
+  local x = X()
+  local crosses, P =
+    x.crosses, x.P
+  k.params, k.stride, k.extras = 2, 3, true
+  local L = x.L()
   local at, since = L.at, L.since
 
   function k.new()
@@ -87,7 +90,7 @@ local function rolling(k)
 
   function k.rest()
     function k.fits(c, d, slot)
-      return (d.allow > 0 and d.allow or 0) + P().free(d, slot)
+      return P().most(d) + P().free(d, slot)
     end
 
     function k.refund(c, cost, warned, data, split)

@@ -3,7 +3,10 @@
 -- it warned, then pots, or the recipients with how many messages each.
 -- Parameter: extras.
 local function lifetime(k, distinct, credits)
-  k.params, k.stride, k.distinct = 1, distinct and 4 or 3, distinct
+  local x = X()
+  local crosses, json, P =
+    x.crosses, x.json, x.P
+  k.params, k.stride, k.extras, k.distinct = 1, distinct and 4 or 3, true, distinct
 
   function k.new()
     return {0, 0, 0, distinct and {}}

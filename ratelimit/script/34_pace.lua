@@ -2,6 +2,8 @@
 -- law. Field: first slot, span with its jitter, then time, messages and fraction
 -- of every slot, sorted. Parameters: span, jitter.
 local function pace(k)
+  local x = X()
+  local asked, json = x.asked, x.json
   k.params, k.stride, k.parse = 2, 3, decode
 
   function k.new()
@@ -102,7 +104,7 @@ local function pace(k)
       end
     end
     c[2] = span + jitter
-    add(c, at, cost, d.frac)
+    add(c, at, cost, asked.frac)
     local most = cost * (span + jitter)
     return format('%d', at), false, at + (most < 1099511627776 and most or 1099511627776), cost
   end

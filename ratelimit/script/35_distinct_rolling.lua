@@ -2,7 +2,10 @@
 -- for the law. Field: first slot, span, warned, and for every recipient the
 -- times of up to 8 messages, each with how many. Parameters: span, extras.
 local function distinctRolling(k)
-  k.params, k.stride, k.distinct, k.parse, k.text = 2, 4, true, decode, json
+  local x = X()
+  local crosses, json, P =
+    x.crosses, x.json, x.P
+  k.params, k.stride, k.extras, k.distinct, k.parse, k.text = 2, 4, true, true, decode, json
 
   function k.new()
     return {0, 0, 0, {}}
@@ -31,31 +34,43 @@ local function distinctRolling(k)
       mine[own[i]] = true
     end
     while true do
-      local latest, others, news = FOREVER, 0, #own
+      local latest, news, till = {}, #own, FOREVER
       if c then
         for who, times in pairs(c[4]) do
           local t = times[#times - 1]
           if t > at - span then
             if mine[who] then
               news = news - 1
+              till = t + span < till and t + span or till
             else
-              others = others + 1
-              latest = t < latest and t or latest
+              latest[#latest + 1] = t
             end
           end
         end
       end
-      if news == 0 then
+      sort(latest)
+      -- Who counts already takes no more room: unless it would now count beside
+      -- one that is booked for when it would have counted no more.
+      if news == 0 and (not latest[1] or latest[#latest] < till) then
         return at
       end
-      local needed = others + #own
+      local needed = #latest + #own
       if needed <= p.allow(d, at) then
         return at
       end
-      local soon = others > 0 and latest + span or FOREVER
-      local t = p.when(d, needed)
-      if t > at and t < soon then
-        soon = t
+      local soon, excess = FOREVER, needed - d.allow
+      if excess > 0 then -- so many must leave, whatever grows
+        if latest[excess] then
+          soon = latest[excess] + span
+        end
+      else
+        if latest[1] then
+          soon = latest[1] + span
+        end
+        local t = p.when(d, needed)
+        if t > at and t < soon then
+          soon = t
+        end
       end
       if soon >= FOREVER then
         return NEVER
@@ -120,7 +135,7 @@ local function distinctRolling(k)
 
   function k.rest()
     function k.fits(c, d)
-      return d.allow > 0 and d.allow or 0
+      return P().most(d)
     end
 
     function k.refund(c, cost, warned, data, split, who)

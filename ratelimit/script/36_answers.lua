@@ -4,57 +4,60 @@
 -- slot, span, warned, then time and units of every message. Parameters: gap;
 -- span.
 
--- trimmed forgets what is not newer than a time.
-local function trimmed(c, before)
-  local n = #c
-  local from = 4
-  while from < n and c[from] <= before do
-    from = from + 2
-  end
-  if from > 4 then
-    for i = 4, n do
-      c[i] = c[i + from - 4]
-    end
-  end
-end
-
--- logged adds an entry; of more than 2,000 the two oldest become one.
-local function logged(c, at, n)
-  local i = #c - 1
-  while i >= 4 and c[i] > at do
-    i = i - 2
-  end
-  if i >= 4 and c[i] == at then
-    c[i + 1] = c[i + 1] + n
-    return
-  end
-  insert(c, i + 2, n)
-  insert(c, i + 2, at)
-end
-
-local function folded(c)
-  if #c > 3 + 4000 then
-    c[7] = c[7] + c[5]
-    remove(c, 4)
-    remove(c, 4)
-  end
-end
-
--- openSince returns how many are after a time, and the last of them.
-local function openSince(c, after)
-  local n = 0
-  if c then
-    for i = #c - 1, 4, -2 do
-      if c[i] <= after then
-        break
-      end
-      n = n + c[i + 1]
-    end
-  end
-  return n, n > 0 and c[#c - 1] or 0
-end
-
 local function answers(k, settling)
+  local x = X()
+  local crosses, json, record, keyOf =
+    x.crosses, x.json, x.record, x.keyOf
+  -- trimmed forgets what is not newer than a time.
+  local function trimmed(c, before)
+    local n = #c
+    local from = 4
+    while from < n and c[from] <= before do
+      from = from + 2
+    end
+    if from > 4 then
+      for i = 4, n do
+        c[i] = c[i + from - 4]
+      end
+    end
+  end
+
+  -- logged adds an entry; of more than 2,000 the two oldest become one.
+  local function logged(c, at, n)
+    local i = #c - 1
+    while i >= 4 and c[i] > at do
+      i = i - 2
+    end
+    if i >= 4 and c[i] == at then
+      c[i + 1] = c[i + 1] + n
+      return
+    end
+    insert(c, i + 2, n)
+    insert(c, i + 2, at)
+  end
+
+  local function folded(c)
+    if #c > 3 + 4000 then
+      c[7] = c[7] + c[5]
+      remove(c, 4)
+      remove(c, 4)
+    end
+  end
+
+  -- openSince returns how many are after a time, and the last of them.
+  local function openSince(c, after)
+    local n = 0
+    if c then
+      for i = #c - 1, 4, -2 do
+        if c[i] <= after then
+          break
+        end
+        n = n + c[i + 1]
+      end
+    end
+    return n, n > 0 and c[#c - 1] or 0
+  end
+
   k.params, k.stride, k.parse, k.text = 1, 3, decode, json
 
   function k.new()
@@ -62,7 +65,7 @@ local function answers(k, settling)
   end
 
   local function known(d)
-    local r = d.key ~= '' and record(d.a, d.key)
+    local r = d.keyed and record(d.a, keyOf(d.f))
     return r and r[2] or 0, r and r[3] or 0
   end
 
@@ -126,7 +129,7 @@ local function answers(k, settling)
   else
     local function messages(d)
       local n = 0
-      for j = d.from, d.from + d.stride * d.claims - 1, d.stride do
+      for j = d.from, d.from + d.k.stride * d.claims - 1, d.k.stride do
         if d.A[j + 1] > 0 and not (d.dropped and d.dropped[d.A[j]]) then
           n = n + 1
         end

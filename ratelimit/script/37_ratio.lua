@@ -4,8 +4,11 @@
 -- then time, units, and by how much later the account's log has it.
 -- Parameters: span, rate, sample, whether good is to be a connection.
 local function ratio(k)
+  local x = X()
+  local keyOf = x.keyOf
+  local asked, lasts, counter, json, record, recordFor = x.asked, x.lasts, x.counter, x.json, x.record, x.recordFor
   k.params, k.stride = 4, 4
-  local L = L()
+  local L = x.L()
 
   function k.new()
     return L.new(2)
@@ -43,12 +46,12 @@ local function ratio(k)
     local from, span, connection = 0, d.A[d.b], d.A[d.b + 3] == 1
     local own = d.own
     for i = 1, #own do
-      local r = record(d.me, own[i])
+      local r = record(asked.me, own[i])
       if not r or connection and r[3] == 0 or not connection and r[2] == 0 then
         return FOREVER
       end
       if not connection then
-        local c = counter(d.me, k, toAnswer(d, own[i]))
+        local c = counter(asked.me, k, toAnswer(d, own[i]))
         if c then
           local n, latest = lastOpen(c, r[2])
           if n > 0 and latest + span > from then
@@ -91,7 +94,7 @@ local function ratio(k)
     c.span = span
     L.prune(c, now - span)
     local t = c.n >= 2000 and L.coarse(span, at) or at
-    local r = record(d.me, who)
+    local r = record(asked.me, who)
     if connection then
       local good = r and r[3] ~= 0
       L.add(c, t, cost, good and cost or 0)
@@ -102,16 +105,16 @@ local function ratio(k)
       return 'to ' .. format('%d', t), false, at + span, cost
     end
     local f = toAnswer(d, who)
-    local to = counter(d.me, k, f)
+    local to = counter(asked.me, k, f)
     if not to then
       to = {0, span, 0}
-      d.me.c[f] = to
-      d.me.grew = (d.me.grew or 0) + 1
+      asked.me.c[f] = to
+      asked.me.grew = (asked.me.grew or 0) + 1
     end
-    d.me.dirty[f] = k
-    lasts(d.me, at + span)
+    asked.me.dirty[f] = k
+    lasts(asked.me, at + span)
     -- Their record names it, so that a reply finds it.
-    r = recordFor(d.me, who)
+    r = recordFor(asked.me, who)
     local has = false
     for i = 1, #r[6] do
       has = has or r[6][i] == f
@@ -156,18 +159,23 @@ local function ratio(k)
   end
 
   -- answered: the messages to a recipient up to their reply are good now.
-  function k.answered(a, field, to, replied)
-    local account = counter(a, k, match(field, '^[^|]*|') .. '|')
+  function k.answered(a, field, to, replied, homes)
+    local limit = match(field, '^[^|]*|')
+    local function improve(o, f)
+      local c = counter(o, k, f)
+      local i = c and L.search(c, to[4] + to[6])
+      if i then
+        local t, n, good = L.at(c, i)
+        local more = good + to[5] < n and good + to[5] or n
+        c.good = c.good + more - good
+        L.put(c, i, 1, t, n, more)
+        o.dirty[f] = k
+      end
+    end
     while to[4] and to[4] <= replied do
-      if account then
-        local i = L.search(account, to[4] + to[6])
-        if i then
-          local t, n, good = L.at(account, i)
-          local more = good + to[5] < n and good + to[5] or n
-          account.good = account.good + more - good
-          L.put(account, i, 1, t, n, more)
-          a.dirty[match(field, '^[^|]*|') .. '|'] = k
-        end
+      improve(a, limit .. '|' .. keyOf(field))
+      for _, o in ipairs(homes) do
+        improve(o, limit .. '|')
       end
       remove(to, 4)
       remove(to, 4)

@@ -7,6 +7,9 @@
 -- band, of the unit `band`: first slot, until, names of groups.
 -- Parameters: gap, rate. A claim has its likeness: text, signature, bands; or 0.
 local function similar(k)
+  local x = X()
+  local counter, crosses, json =
+    x.counter, x.crosses, x.json
   k.params, k.stride, k.parse, k.text, k.apart = 2, 5, decode, json, true
 
   function k.new()

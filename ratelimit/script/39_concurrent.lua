@@ -3,6 +3,8 @@
 -- of its sender. Field: first slot, leases: reservation, item, units, end.
 -- Parameters: none; the open times.
 local function concurrent(k)
+  local x = X()
+  local asked, json = x.asked, x.json
   k.params, k.stride, k.parse, k.text, k.leases = 0, 3, decode, json, true
 
   function k.new()
@@ -59,7 +61,7 @@ local function concurrent(k)
     if at > now then
       return nil
     end
-    insert(c[2], {d.id, d.A[j], cost, now + 60000})
+    insert(c[2], {asked.id, d.A[j], cost, now + 60000})
     return '', false, now + 60000, cost
   end
 
@@ -94,6 +96,9 @@ local function concurrent(k)
 end
 
 local function hours(k)
+  local x = X()
+  local open =
+    x.open
   k.params, k.stride, k.empty = 1, 3, true
 
   local function opens(d, at)

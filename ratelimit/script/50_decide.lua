@@ -51,7 +51,8 @@ end
 
 -- parse makes demands of the claims that the client sent, without those of the
 -- items that were given back: a flat list, whose layout is in redis_encode.go.
-local function parse(json, dropped, free)
+-- homes are the accounts by their numbers in it.
+local function parse(json, homes, dropped, free)
   local A = decode(json)
   local ds, n, i, size = {}, 0, 1, #A
   while i < size do
@@ -76,9 +77,10 @@ local function parse(json, dropped, free)
     end
     if wait then
       n = n + 1
+      -- 16 fields: a table of more takes twice the room.
       local d = {
-        A = A, b = i + 4, k = k, f = f, acct = account, shadow = code % 2 == 1, keyed = code % 4 >= 2,
-        allow = A[i + 2], warn = A[i + 3], from = from, claims = claims, stride = stride,
+        A = A, b = i + 4, k = k, f = f, a = homes[account], shadow = code % 2 == 1, keyed = code % 4 >= 2,
+        allow = A[i + 2], warn = A[i + 3], from = from, claims = claims, x = 0,
         cost = cost, wait = wait, short = false, plain = true,
       }
       if stride > 3 then
@@ -135,6 +137,10 @@ local function settle(ds, n, slot)
     slot = soon
   end
 end
+
+-- asked is what the demands of an attempt have in common: me (the account), id,
+-- frac.
+local asked = {}
 
 local GO, BOOKED, LATER, REFUSED, GONE, TWIN = 1, 2, 3, 4, 5, 6
 local PAUSED = -1

@@ -30,10 +30,21 @@ local function chargeOf(text)
   return {tonumber(f), tonumber(item), tonumber(cost), tonumber(flags), data, some(who), some(where), some(split)}
 end
 
+-- spread makes lists of those charges that are text.
+local function spread(charges)
+  for i, ch in ipairs(charges) do
+    if type(ch) == 'string' then
+      charges[i] = chargeOf(ch)
+    end
+  end
+  return charges
+end
+
 local function pack(res)
   local ch, t = res.charges, {}
   for i = 1, #ch do
-    t[i] = ch[i].text or chargeText(ch[i])
+    local one = ch[i]
+    t[i] = type(one) == 'string' and one or chargeText(one)
   end
   return format('%s,%s,%d,%d,%d,%d,%d\n%s\n%s\n%s\n%s\n%s\n%s\n%s', res.state, res.token, res.slot, res.order, res.arrived, res.frac,
     res.free and 1 or 0, res.same, res.reply, res.fields, concat(t, ';'), res.dropped, res.watches, res.json)
@@ -49,6 +60,11 @@ end
 
 -- reservations has what only those need who look at others than a new one.
 local function reservations()
+  local x = X()
+  local get, set, counter, ensure, of, record, recordFor, canonical, keyOf, keyed, kind, whole, chargeOf,
+    REMEMBERED =
+    x.get, x.set, x.counter, x.ensure, x.of, x.record, x.recordFor, x.canonical, x.keyOf, x.keyed, x.kind,
+    x.whole, x.chargeOf, x.REMEMBERED
   local R = {}
 
   function R.unpack(id, text)

@@ -25,6 +25,9 @@ local function short(a)
 end
 
 local function queues()
+  local x = X()
+  local set, lasts, of, pack, R, short =
+    x.set, x.lasts, x.of, x.pack, x.R, x.short
   local Q = {}
 
   local function before(x, y)

@@ -4,10 +4,10 @@
 -- look finds the counters of demands, and the tails before a place.
 local function look(a, ds, n, id, frac, place)
   local shaded = false
+  asked.me, asked.id, asked.frac = a, id, frac
   for i = 1, n do
     local d = ds[i]
-    local o = d.acct == 1 and a or d.home or open(d.acct)
-    d.a, d.me, d.id, d.frac = o, a, id, frac
+    local o = d.a
     local s = short(o)
     if s then
       d.tails = s.tails
@@ -15,17 +15,13 @@ local function look(a, ds, n, id, frac, place)
         d.tails = Q().tails(o, place)
       end
     end
-    if d.keyed then
-      d.key = keyOf(d.f)
-    else
-      d.key = ''
-    end
     local k = d.k
     if not (k.apart or k.empty) then
       d.c = counter(o, k, d.f)
     end
-    local x = k.params > 0 and d.A[d.b + k.params - 1] or 0
-    d.x = type(x) == 'table' and not k.empty and x or 0
+    if k.extras then
+      d.x = d.A[d.b + k.params - 1]
+    end
     if d.x ~= 0 or o.f.g or o.f.h then
       d.plain = plain(d)
     end
@@ -50,16 +46,16 @@ local function take(d, i, at, charges, dropped, free)
   else
     o.dirty[d.f] = k
   end
-  if o ~= d.me and not k.empty and not k.leases and (d.keyed or d.stride > 3 or d.x ~= 0 and d.x[5]) then
-    d.me.guest = d.me.guest or {}
-    d.me.guest[o.name] = true
+  if o ~= asked.me and not k.empty and not k.leases and (d.keyed or d.k.stride > 3 or d.x ~= 0 and d.x[5]) then
+    asked.me.guest = asked.me.guest or {}
+    asked.me.guest[o.name] = true
   end
   local who, number = nil, 0
-  for j = d.from, d.from + d.stride * d.claims - 1, d.stride do
+  for j = d.from, d.from + d.k.stride * d.claims - 1, d.k.stride do
     number = number + 1
     local cost = A[j + 1]
     if cost > 0 and not free and not (dropped and dropped[A[j]]) then
-      if d.stride > 3 then
+      if d.k.stride > 3 then
         who = A[j + 3]
       elseif d.x ~= 0 and d.x[5] then
         who = some(d.x[5][number])
@@ -83,9 +79,7 @@ local function take(d, i, at, charges, dropped, free)
         if who or where or split then
           charges[n] = {i, A[j], took, flags, data, who and some(who), where, split}
         else
-          local ch = {i, A[j], took, flags, data}
-          ch.text = format('%d,%d,%d,%d,%s', i, A[j], took, flags, data)
-          charges[n] = ch
+          charges[n] = format('%d,%d,%d,%d,%s', i, A[j], took, flags, data)
         end
       end
     end
@@ -94,7 +88,7 @@ end
 
 -- fieldName is a demand's field as a reservation names it.
 local function fieldName(d)
-  if d.acct == 1 then
+  if d.a == asked.me then
     return d.f
   end
   return d.a.name .. '\v' .. d.f
@@ -118,7 +112,7 @@ end
 local function owe(a, id, d, i, charges, at)
   local until_ = at + d.x[3]
   for _, ch in ipairs(charges) do
-    if ch[1] == i and ch[6] then
+    if type(ch) == 'table' and ch[1] == i and ch[6] then
       local r = recordFor(a, canonical(a, ch[6]))
       local kept = {}
       for _, o in ipairs(r[5]) do

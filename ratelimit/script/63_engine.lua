@@ -2,6 +2,10 @@
 -- them back, and finding out that a thread is somebody. See reservation.go.
 
 local function engine()
+  local x = X()
+  local spread, get, set, counter, of, record, canonical, threads, keyOf, keyed, active, kind, whole, parse, GO, BOOKED,
+    LATER, REFUSED, GONE, pack, R, short, Q, fieldsOf, attempt = x.spread, x.get, x.set, x.counter, x.of, x.record, x.canonical, x.threads, x.keyOf, x.keyed, x.active, x.kind, x.whole,
+    x.parse, x.GO, x.BOOKED, x.LATER, x.REFUSED, x.GONE, x.pack, x.R, x.short, x.Q, x.fieldsOf, x.attempt
   local E = {}
 
   -- canon gives demands the recipients in place of the threads that stand for
@@ -20,9 +24,9 @@ local function engine()
       if key then
         d.f = keyed(d.f, rename(key))
       end
-      local x = d.k.params > 0 and not d.k.empty and d.A[d.b + d.k.params - 1]
+      local x = d.k.extras and d.A[d.b + d.k.params - 1]
       local list = type(x) == 'table' and x[5]
-      if list or d.stride > 3 then
+      if list or d.k.stride > 3 then
         local A = {}
         for j = 1, #d.A do
           A[j] = d.A[j]
@@ -38,9 +42,9 @@ local function engine()
           end
           copy[5], A[d.b + d.k.params - 1] = renamed, copy
         end
-        if d.stride > 3 then
+        if d.k.stride > 3 then
           local seen, own = {}, {}
-          for j = d.from, d.from + d.stride * d.claims - 1, d.stride do
+          for j = d.from, d.from + d.k.stride * d.claims - 1, d.k.stride do
             if A[j + 3] ~= '' then
               A[j + 3] = rename(A[j + 3])
             end
@@ -62,20 +66,20 @@ local function engine()
     local list, by = {}, {}
     for i = 1, n do
       local d = ds[i]
-      local name = d.acct .. ' ' .. d.f
+      local name = d.a.name .. '\v' .. d.f
       local was = by[name]
       if not was then
         by[name], list[#list + 1] = d, d
       else
         -- The claims of both follow the parameters of the first.
         local A = {}
-        for j = was.b - 4, was.from + was.stride * was.claims - 1 do
+        for j = was.b - 4, was.from + was.k.stride * was.claims - 1 do
           A[#A + 1] = was.A[j]
         end
-        for j = d.from, d.from + d.stride * d.claims - 1 do
+        for j = d.from, d.from + d.k.stride * d.claims - 1 do
           A[#A + 1] = d.A[j]
         end
-        local x, y = A[4 + was.k.params], d.A[d.b + d.k.params - 1]
+        local x, y = A[4 + was.k.params], d.k.extras and d.A[d.b + d.k.params - 1]
         if type(x) == 'table' and x[5] and type(y) == 'table' and y[5] then
           local both = {x[1], x[2], x[3], x[4], {}}
           for _, l in ipairs({x[5], y[5]}) do
@@ -113,7 +117,7 @@ local function engine()
       for _, who in ipairs(d.own or {}) do
         keys[#keys + 1] = who
       end
-      local x = d.k.params > 0 and not d.k.empty and d.A[d.b + d.k.params - 1]
+      local x = d.k.extras and d.A[d.b + d.k.params - 1]
       for _, who in ipairs(type(x) == 'table' and x[5] or {}) do
         keys[#keys + 1] = who
       end
@@ -182,13 +186,14 @@ local function engine()
   function E.rebook(a, list)
     for _, res in ipairs(list) do
       local dropped = R().dropped(res)
-      local ds, n = parse(res.json, dropped, res.free)
       local services, recipients, scopes = E.watched(res)
+      local homes = {a}
+      for i, scope in ipairs(scopes) do
+        homes[i + 1] = of(scope)
+      end
+      local ds, n = parse(res.json, homes, dropped, res.free)
       for i = 1, n do
         ds[i].dropped = dropped
-        if ds[i].acct > 1 then
-          ds[i].home = of(scopes[ds[i].acct - 1])
-        end
       end
       if threads(a, E.keysOf(ds, n)) then
         ds, n = E.canon(a, ds, n)
@@ -203,6 +208,7 @@ local function engine()
         id = res.id, frac = res.frac, arrived = res.arrived < now and res.arrived or now, from = res.slot, place = res.order,
         services = services, recipients = recipients, dropped = dropped, free = res.free,
       })
+      spread(charges)
       local fields, named = fieldsOf(ds, n)
       local again = match(res.reply, '|(%d)$') or '0'
       if verdict > BOOKED then
@@ -224,7 +230,7 @@ local function engine()
         local held = {}
         for _, ch in ipairs(charges) do
           if bound[named[ch[1]]] and ch[4] % 2 == 0 then
-            ch[4], ch.text = ch[4] + 1, nil
+            ch[4] = ch[4] + 1
           end
           if ch[4] % 2 == 1 then
             held[ch[1]] = true

@@ -2,6 +2,11 @@
 -- recipient: what they had counted is added, and from then on one stands for
 -- the other. See alias.go and events.go.
 local function merging()
+  local x = X()
+  local names, open, head, get, set, lasts, counter, json, need, of, record, recordFor, canonical, keyOf, keyed,
+    holdsOf, keepHolds, active, kind, whole, pack, short, Q =
+    x.names, x.open, x.head, x.get, x.set, x.lasts, x.counter, x.json, x.need, x.of, x.record, x.recordFor,
+    x.canonical, x.keyOf, x.keyed, x.holdsOf, x.keepHolds, x.active, x.kind, x.whole, x.pack, x.short, x.Q
   local M = {}
 
   -- strangers returns the accounts that the aliases stand for besides a.
@@ -134,12 +139,19 @@ local function merging()
     if not r then
       return
     end
-    local kept = {}
+    local kept, homes = {}, {a}
+    local scopes = get(a, 's')
+    for _, name in ipairs(scopes and decode(scopes) or {}) do
+      local o = of(name)
+      local own = recordFor(o, key)
+      own[2], own[3] = r[2] > own[2] and r[2] or own[2], r[3] > own[3] and r[3] or own[3]
+      homes[#homes + 1] = o
+    end
     for _, f in ipairs(r[6]) do
       local k = kind('a')
       local to = counter(a, k, f)
       if to then
-        k.answered(a, f, to, r[2])
+        k.answered(a, f, to, r[2], homes)
         if to[4] then
           kept[#kept + 1] = f
         end
@@ -212,8 +224,12 @@ local function merging()
         local key, old = sub(f, 3), record(o, sub(f, 3))
         if old then
           local r = addRecord(a, key, old)
-          if r[1] == '' and old[1] ~= key then
-            r[1] = old[1]
+          if r[1] == '' and old[1] ~= '' then
+            -- Two may stand for each other, one in each account.
+            local is = canonical(a, old[1])
+            if is ~= key then
+              r[1] = is
+            end
           end
           saw(key)
         end

@@ -17,7 +17,7 @@ end
 
 local NONE = {}
 
--- numbered looks at the message's own number: twin is the slot of the one that
+-- numbered looks at the message's own number, under one name: twin is the slot of the one that
 -- is open (0 on its way), through that it went within the last day.
 local function numbered(a, same, id)
   E().expire(a)
@@ -54,13 +54,17 @@ end
 local function reserve()
   local id, token, arrived, dry, replace = H[2], H[3], H[4], H[5] == 1, H[6] == 1
   local more, keys, same = H[8], H[14], H[11]
-  local ds, n = parse(ARGV[3])
   local a = open(1)
+  local homes = {a}
+  for i = 2, 1 + more do
+    homes[i] = open(i)
+  end
+  local ds, n = parse(ARGV[3], homes)
   local list = H[13]
   local extra = #list
   for i = 1, n do
     local d = ds[i]
-    if d.acct == 1 and not (d.k.apart or d.k.empty) then
+    if d.a == a and not (d.k.apart or d.k.empty) then
       extra = extra + 1
       list[extra] = d.f
     end
@@ -70,9 +74,9 @@ local function reserve()
     return answer('m', a.f.l)
   end
   for i = 2, 1 + more do
-    local o, fields = open(i), {}
+    local o, fields = homes[i], {}
     for j = 1, n do
-      if ds[j].acct == i and not (ds[j].k.apart or ds[j].k.empty) then
+      if ds[j].a == o and not (ds[j].k.apart or ds[j].k.empty) then
         fields[#fields + 1] = ds[j].f
       end
     end
@@ -80,7 +84,7 @@ local function reserve()
   end
   for i = 1, n do
     local d = ds[i]
-    if d.k.params == 8 and (now < d.A[d.b] or now >= d.A[d.b + 6]) then
+    if d.k.windows and (now < d.A[d.b] or now >= d.A[d.b + 6]) then
       return answer('s', format('%d', i))
     end
   end
@@ -126,18 +130,24 @@ local function reserve()
   end
   local again = 0
   if same ~= '' then
-    local twin, through = numbered(a, same, id)
-    if twin then
-      flushAll()
-      return answer('d', format('%d,%d,%d,0,-1||||0', TWIN, now, twin))
+    local shown = {a}
+    if #names > 1 + more then
+      for i, o in ipairs((M().strangers(a, 2 + more))) do
+        shown[i + 1] = o
+      end
     end
-    if through then
-      again = 1
-      if H[12] == 1 then
-        t.free, same = true, ''
-        for i = 1, n do
-          ds[i].cost = 0
-        end
+    for _, o in ipairs(shown) do
+      local twin, through = numbered(o, same, id)
+      if twin then
+        flushAll()
+        return answer('d', format('%d,%d,%d,0,-1||||0', TWIN, now, twin))
+      end
+      again = through and 1 or again
+    end
+    if again == 1 and H[12] == 1 then
+      t.free, same = true, ''
+      for i = 1, n do
+        ds[i].cost = 0
       end
     end
   end
@@ -178,6 +188,7 @@ local function reserve()
     }
     a.dirty.n, a.f.n = true, format('%d', now)
     if verdict == BOOKED then
+      spread(charges)
       res.state, res.arrived, res.json = 'B', t.arrived, ARGV[3]
       res.order = t.place > 0 and t.place or Q().order(a)
       if more > 0 or H[10][1] then

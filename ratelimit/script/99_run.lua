@@ -1,15 +1,6 @@
 -- The call. An account that turns out to be missing, or an error, has changed
 -- nothing: what changes is written at the end.
-local run = reserve
-if verb ~= 'reserve' then
-  local verbs = {
-    fire = fire, cancelItems = cancelItems, pause = pause, cool = cool, observe = observe, give = give, charge = charge,
-    freeze = freeze, thaw = thaw, absorb = absorb,
-    keep = function() return close(false) end, cancel = function() return close(true) end,
-  }
-  run = verbs[verb]
-end
-local ok, out = pcall(run)
+local ok, out = pcall(verb == 'reserve' and reserve or verbs()[verb])
 if ok then
   return out
 end
