@@ -10,8 +10,12 @@ import (
 // Same names what the request sends, if its client gave every message of it an
 // id: a second request of the same name is the first one again. It is a keyed
 // hash over who sends, the ids, the recipients and the texts; "" where a
-// message has no id. dedupes tells that the service itself drops the second
-// send of every one of them.
+// message has no id.
+//
+// dedupes tells that nothing is charged for the second send, since the service
+// itself drops it. That holds for one message alone: of a batch some may have
+// been given back, and go the second time; and where a limit counts calls, the
+// second is a call as the first was.
 //
 // Who sends is the listed account, or the identity that names one best: what
 // else a request shows may have been renewed between the first time and the
@@ -37,6 +41,7 @@ func (s *Sending) Same() (name string, dedupes bool) {
 	for i := range s.Messages {
 		m := &s.Messages[i]
 		if m.Kind == requestKind {
+			dedupes = false
 			continue
 		}
 		if m.ID == "" {
@@ -46,7 +51,7 @@ func (s *Sending) Same() (name string, dedupes bool) {
 		part(m.Name())
 		part(m.ID)
 		part(m.words)
-		b.WriteString(strconv.Itoa(len(m.Recipients)))
+		part(strconv.Itoa(len(m.Recipients)))
 		for _, to := range m.Recipients {
 			part(to)
 		}
@@ -55,5 +60,5 @@ func (s *Sending) Same() (name string, dedupes bool) {
 	if messages == 0 {
 		return "", false
 	}
-	return s.hash("same", b.String()), dedupes
+	return s.hash("same", b.String()), dedupes && messages == 1
 }
