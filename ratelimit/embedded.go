@@ -108,7 +108,7 @@ func (e *Embedded) giveBackBookings() error {
 		if res.account, _, err = e.engine.canon(res.home); err != nil {
 			return err
 		}
-		if err := e.engine.giveBack(res, nil); err != nil {
+		if err := errors.Join(e.engine.giveBack(res, nil), e.engine.unmark(res)); err != nil {
 			return err
 		}
 		e.shelf.unbook(res)
