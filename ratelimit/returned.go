@@ -70,7 +70,9 @@ func (g *engine) repay(account string, rec *record, at, now int64) error {
 	})
 	for i := range paid {
 		o := &paid[i]
-		if err := g.refund(account, &o.charge); err != nil {
+		back := o.charge
+		back.first = false // it was sent: the counter has begun
+		if err := g.refund(account, &back); err != nil {
 			return err
 		}
 		// The reservation may be open still: it has nothing left to give back.
