@@ -40,7 +40,7 @@ func (calendarKind) earliest(m *demand, at int64) int64 {
 func (calendarKind) keeps(m *demand, at int64) bool { return m.ctr.calendarKeeps(m.claim, at, m.now) }
 
 func (calendarKind) fits(m *demand, at int64) int64 {
-	return max(m.claim.Allow, 0) + m.potsFree(at)
+	return m.most() + m.potsFree(at)
 }
 
 func (calendarKind) use(m *demand, at int64, u *Use) {

@@ -170,11 +170,12 @@ func (cl *Claim) wrongParts() string {
 	switch {
 	case len(cl.Scope) > maxName || len(cl.Recipient) > maxName:
 		return "its scope or recipient is too long"
-	case cl.Allow > maxCost:
+	case cl.Allow > maxCost || cl.Allow < -maxCost:
 		return "its allowance is out of range"
 	case cl.Ramp.From < 0 || cl.Ramp.Over < 0 || cl.Ramp.Over > maxSpan:
 		return "its ramp is out of range"
-	case min(cl.Returned, cl.Gap, cl.Sample, cl.Rate) < 0 || max(cl.Returned, cl.Gap) > maxSpan:
+	case min(cl.Returned, cl.Gap, cl.Sample, cl.Rate) < 0 || max(cl.Returned, cl.Gap) > maxSpan ||
+		cl.Rate > 1_000_000 || cl.Sample > maxCost:
 		return "a time or share is out of range"
 	case len(cl.Pots) > 0 && cl.Distinct:
 		return "it counts recipients, for which there are no pots"

@@ -143,7 +143,7 @@ func (distinctCalendar) earliest(m *demand, at int64) int64 {
 	}
 }
 
-func (distinctCalendar) fits(m *demand, _ int64) int64 { return max(m.claim.Allow, 0) }
+func (distinctCalendar) fits(m *demand, _ int64) int64 { return m.most() }
 
 func (distinctCalendar) use(m *demand, at int64, u *Use) {
 	if t, known := m.ctr.calendarAt(&m.claim.Windows, at); known {
@@ -204,12 +204,12 @@ func (distinctCalendar) decode(d *decoder, c *counter) {
 type distinctRolling struct{ plain }
 
 // others are the latest times of the recipients that the demand does not name,
-// as far as they count at a time, sorted; and how many of its own do not.
-func (m *demand) others(at int64) (latest []int64, news int64) {
-	own := m.recipients()
-	news = int64(len(own))
+// as far as they count at a time, sorted; how many of its own do not count, and
+// when the first of those that do will not.
+func (m *demand) others(own []string, at int64) (latest []int64, news, until int64) {
+	news, until = int64(len(own)), forever
 	if m.ctr == nil {
-		return nil, news
+		return nil, news, until
 	}
 	after := at - m.claim.Span
 	seen := m.ctr.seen
@@ -219,33 +219,42 @@ func (m *demand) others(at int64) (latest []int64, news int64) {
 		}
 		if slices.Contains(own, seen[i].who) {
 			news--
+			until = min(until, seen[i].at+m.claim.Span)
 		} else {
 			latest = append(latest, seen[i].at)
 		}
 	}
 	slices.Sort(latest)
-	return latest, news
+	return latest, news, until
 }
 
 func (distinctRolling) earliest(m *demand, at int64) int64 {
+	own := m.recipients()
 	for {
-		latest, news := m.others(at)
-		if news == 0 {
+		latest, news, until := m.others(own, at)
+		// Who counts already takes no more room: unless it would now count
+		// beside one that is booked for when it would have counted no more.
+		if news == 0 && (len(latest) == 0 || latest[len(latest)-1] < until) {
 			return at
 		}
 		// At the time that is looked for, all its own are newcomers or still
 		// count: they take a place each.
-		own := int64(len(m.recipients()))
-		need := int64(len(latest)) + own
+		need := int64(len(latest) + len(own))
 		if need <= m.allowAt(at) {
 			return at
 		}
 		next := forever
-		if len(latest) > 0 {
-			next = latest[0] + m.claim.Span
-		}
-		if when := m.allowWhen(need); when > at {
-			next = min(next, when)
+		if excess := need - m.claim.Allow; excess > 0 { // so many must leave, whatever grows
+			if excess <= int64(len(latest)) {
+				next = latest[excess-1] + m.claim.Span
+			}
+		} else {
+			if len(latest) > 0 {
+				next = latest[0] + m.claim.Span
+			}
+			if when := m.allowWhen(need); when > at {
+				next = min(next, when)
+			}
 		}
 		if next >= forever {
 			return never
@@ -254,7 +263,7 @@ func (distinctRolling) earliest(m *demand, at int64) int64 {
 	}
 }
 
-func (distinctRolling) fits(m *demand, _ int64) int64 { return max(m.claim.Allow, 0) }
+func (distinctRolling) fits(m *demand, _ int64) int64 { return m.most() }
 
 func (distinctRolling) use(m *demand, at int64, u *Use) {
 	u.Allow = m.allowAt(at)

@@ -83,6 +83,16 @@ func (m *demand) allowWhen(need int64) (at int64) {
 	return at
 }
 
+// most is what is ever allowed, as far as is known: a ramp that has not begun
+// does not grow by waiting.
+func (m *demand) most() int64 {
+	allow := m.claim.Allow
+	if m.claim.Ramp.Over > 0 && m.began() == 0 {
+		allow = min(allow, m.claim.Ramp.From)
+	}
+	return max(allow, 0)
+}
+
 // began is the counter's first slot; 0 when it was never charged.
 func (m *demand) began() int64 {
 	if m.ctr == nil {

@@ -44,7 +44,7 @@ func (rollingKind) earliest(m *demand, at int64) int64 {
 }
 
 func (rollingKind) fits(m *demand, at int64) int64 {
-	return max(m.claim.Allow, 0) + m.potsFree(at)
+	return m.most() + m.potsFree(at)
 }
 
 func (rollingKind) use(m *demand, at int64, u *Use) {
