@@ -163,6 +163,7 @@ func (m *Memory) Close() error {
 type memoryShelf struct {
 	accounts map[string]*memoryAccount
 	keyed    []*record // all that have a key, in the order of the sweep
+	made     int       // of them since the last sweep
 }
 
 type memoryAccount struct {
@@ -188,6 +189,7 @@ func (s *memoryShelf) create(account, key string) *record {
 		return rec
 	}
 	s.keyed = append(s.keyed, rec)
+	s.made++
 	a := s.accounts[account]
 	if a.keyed == nil {
 		a.keyed = map[string]*record{}

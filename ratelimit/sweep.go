@@ -46,12 +46,14 @@ func (r *record) weighs() int {
 }
 
 // sweepAtOnce is how many keyed records the memory store looks at after what it
-// has charged: more than one, to be faster than they are made.
+// has charged, for each that was made: more than one, to be faster.
 const sweepAtOnce = 2
 
 // sweep looks at the next few keyed records.
 func (s *memoryShelf) sweep(now int64) {
-	for range min(sweepAtOnce, len(s.keyed)) {
+	n := sweepAtOnce * max(s.made, 1)
+	s.made = 0
+	for range min(n, len(s.keyed)) {
 		rec := s.keyed[0]
 		s.keyed[0] = nil
 		s.keyed = s.keyed[1:]
