@@ -236,8 +236,15 @@ func (g *engine) mergeAccount(wide, from *record, now int64) error {
 		if rec == nil {
 			rec = g.shelf.create(wide.account, key)
 		}
-		if rec.aliasOf == "" && old.aliasOf != rec.key {
-			rec.aliasOf = old.aliasOf
+		if rec.aliasOf == "" && old.aliasOf != "" {
+			// Two may stand for each other, one in each account.
+			is, _, err := g.canonKey(wide.account, old.aliasOf)
+			if err != nil {
+				return err
+			}
+			if is != key {
+				rec.aliasOf = is
+			}
 		}
 		rec.absorb(old)
 		g.shelf.touch(rec)
@@ -290,7 +297,9 @@ func (g *engine) mergeThreads(wide *record, keys []string) error {
 			rec = to
 		}
 		if !strings.HasPrefix(key, "~") {
-			rec.answered(wide)
+			if err := g.answered(wide.account, rec); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -59,7 +59,7 @@ func TestAliasesAreAddedTogether(t *testing.T) {
 			}
 		}
 		// Bookings follow and fire.
-		s.clock.add(hour)
+		s.clock.add(3 * minute)
 		s.want(s.fire("4"), Go, t0+150*second, "")
 		as("7", "zoe", nil)
 		as("8", "bob", nil)

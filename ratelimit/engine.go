@@ -82,7 +82,11 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	again, twin, err := g.numbered(account, r, now)
+	others, news, err := g.strangers(account, r.Aliases)
+	if err != nil {
+		return Decision{}, err
+	}
+	again, twin, err := g.numbered(account, others, r, now)
 	if twin.Verdict == Twin || err != nil {
 		return twin, err
 	}
@@ -91,13 +95,9 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 		d.Again = again
 		return d, err
 	}
-	others, news, err := g.strangers(account, r.Aliases)
-	if err != nil {
-		return Decision{}, err
-	}
 	if news {
 		d, err := g.together(account, wide, others, r, place, now)
-		if d.Again = again; err != nil || d.Verdict > Booked {
+		if d.Again, d.Holds = again, nil; err != nil || d.Verdict > Booked {
 			return d, err
 		}
 		if wide, err = g.adopt(account, wide, r.Aliases, now); err != nil {
@@ -174,6 +174,12 @@ func (g *engine) open(r *Request, d *Decision, charges []charge, place uint64, n
 func (g *engine) fire(id string) (Decision, error) {
 	now := g.clock.read()
 	res, ok := g.live[id]
+	if ok && res.state == booked {
+		if err := g.expire(res.account, now); err != nil {
+			return Decision{}, err
+		}
+		res, ok = g.live[id]
+	}
 	if !ok {
 		return Decision{Verdict: Gone, Now: now, At: now, Fits: -1}, nil
 	}
@@ -213,36 +219,43 @@ func (g *engine) fire(id string) (Decision, error) {
 	return d, nil
 }
 
-// numbered looks at the message's own number. One that the service will drop
-// becomes free.
-func (g *engine) numbered(account string, r *Request, now int64) (again bool, d Decision, err error) {
+// numbered looks at the message's own number, under all the names that the
+// request shows. One that the service will drop becomes free.
+func (g *engine) numbered(account string, others []*record, r *Request, now int64) (again bool, d Decision, err error) {
 	if r.Same == "" {
 		return false, d, nil
 	}
-	if err := g.expire(account, now); err != nil {
-		return false, d, err
+	names := []string{account}
+	for _, o := range others {
+		names = append(names, o.account)
 	}
-	open, through, err := g.twin(account, r, now)
-	if err != nil {
-		return false, d, err
-	}
-	if open != nil {
-		d = Decision{Verdict: Twin, Now: now, Fits: -1, Account: account}
-		if open.state == booked {
-			d.At = open.slot
+	for _, name := range names {
+		if err := g.expire(name, now); err != nil {
+			return false, d, err
 		}
-		return false, d, nil
+		open, through, err := g.twin(name, r, now)
+		if err != nil {
+			return false, d, err
+		}
+		if open != nil {
+			d = Decision{Verdict: Twin, Now: now, Fits: -1, Account: account}
+			if open.state == booked {
+				d.At = open.slot
+			}
+			return false, d, nil
+		}
+		again = again || through
 	}
-	if through && r.Dedupes {
+	if again && r.Dedupes {
 		r.unpriced()
 		r.Same = ""
 	}
-	return through, d, nil
+	return again, d, nil
 }
 
 func (g *engine) keep(id string) {
 	if res, ok := g.live[id]; ok {
-		if res.state != gone || len(g.leases) > 0 { // else there is nothing to write that could fail
+		if res.state != gone { // else nothing is written that could fail
 			g.remember(id)
 		}
 		g.release(res)

@@ -86,6 +86,9 @@ func (g *engine) observe(e *Event) error {
 	switch {
 	case e.Kind == Connected && at > rec.connected:
 		rec.connected = at
+		if err := g.answered(account, rec); err != nil {
+			return err
+		}
 	case e.Kind == Replied && at > rec.replied:
 		rec.replied = at
 		if err := g.repay(account, rec, at, now); err != nil {
@@ -101,15 +104,37 @@ func (g *engine) observe(e *Event) error {
 	return nil
 }
 
-// answered tells the ratios of the account, and of its scopes, that a
-// recipient has replied.
+// answered tells the counters of the account, and of its scopes, what is now
+// known of a recipient.
 func (g *engine) answered(account string, rec *record) error {
 	wide, err := g.shelf.load(account, "")
 	if err != nil || wide == nil {
 		return err
 	}
-	rec.answered(wide)
-	g.shelf.touch(wide)
+	homes := []*record{wide}
+	for _, scope := range wide.scopes {
+		shared, err := g.shelf.load(scope, "")
+		if err != nil {
+			return err
+		}
+		if shared == nil {
+			continue
+		}
+		homes = append(homes, shared)
+		own, err := g.shelf.load(scope, rec.key)
+		if err != nil {
+			return err
+		}
+		if own != nil {
+			own.replied, own.connected = max(own.replied, rec.replied), max(own.connected, rec.connected)
+			own.answered()
+			g.shelf.touch(own)
+		}
+	}
+	rec.answered(homes...)
+	for _, home := range homes {
+		g.shelf.touch(home)
+	}
 	g.shelf.touch(rec)
 	return nil
 }

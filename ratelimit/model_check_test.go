@@ -89,6 +89,10 @@ func (x *trial) turn(s turn) {
 			if e == nil {
 				x.Fatalf("turn %d: %s, which the model does not know: %+v", x.turns, a.Call, a.Decision)
 			}
+			if a.Decision.Verdict == Gone && e.slot+abandoned < m.now {
+				m.giveBack(e, func(*taken) bool { return true })
+				continue
+			}
 			if a.Decision.Verdict != Go {
 				x.Fatalf("turn %d: %s: %+v", x.turns, a.Call, a.Decision)
 			}

@@ -127,6 +127,10 @@ func (ratioKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
 		return true
 	}
 	to := r.ensure(cl.Limit, Ratio, toAnswer)
+	if r == m.record { // its own counter may have moved
+		c = r.find(cl.Limit, Ratio, "")
+		m.ctr = c
+	}
 	to.span = cl.Span
 	to.pruneRolling(m.now - cl.Span)
 	to.owe(entry{at: at, n: cl.Cost, good: e.at - at})
@@ -150,20 +154,26 @@ func (c *counter) owe(e entry) {
 }
 
 // answered carries out that the record's recipient has replied: what it got up
-// to then is good in the account's counters, and no longer unanswered.
-func (r *record) answered(wide *record) {
+// to then is good in the counters of the account and its scopes, and no longer
+// unanswered.
+func (r *record) answered(homes ...*record) {
 	for i := range r.counters {
 		c := &r.counters[i]
 		switch {
 		case c.measure == Unanswered:
 			c.pruneRolling(r.replied)
 		case c.measure == Settling:
-			r.settled(c)
+			c.settled(r.replied, r.connected)
 		case c.measure == Ratio && c.unit == toAnswer:
-			account := wide.find(c.limit, Ratio, "")
+			counted := []*counter{r.find(c.limit, Ratio, "")}
+			for _, home := range homes {
+				counted = append(counted, home.find(c.limit, Ratio, ""))
+			}
 			for _, e := range c.log {
-				if e.at <= r.replied && account != nil {
-					account.improve(e.at+e.good, e.n)
+				for _, o := range counted {
+					if o != nil && e.at <= r.replied {
+						o.improve(e.at+e.good, e.n)
+					}
 				}
 			}
 			c.pruneRolling(r.replied)

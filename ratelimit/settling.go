@@ -9,11 +9,11 @@ type settlingKind struct{ rollingKind }
 // settling returns the time within which the recipient may get only so many, at
 // a time; bound tells whether there is one.
 func (m *demand) settling(at int64) (from, end int64, bound bool) {
-	r := m.record
-	if r == nil || r.connected == 0 || r.replied >= r.connected {
+	replied, connected := m.marks()
+	if connected == 0 || replied >= connected {
 		return 0, 0, false
 	}
-	from, end = r.connected, forever
+	from, end = connected, forever
 	if m.claim.Span > 0 {
 		end = from + m.claim.Span
 	}
@@ -68,7 +68,8 @@ func (settlingKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
 	if c.span = cl.Span; c.span > 0 {
 		c.pruneRolling(m.now - c.span)
 	}
-	m.record.settled(c)
+	m.record.replied, m.record.connected = m.marks()
+	c.settled(m.record.replied, m.record.connected)
 	if from, end, bound := m.settling(at); bound && crosses(cl.WarnAt, c.within(from, end), cl.Cost) && c.warned < from {
 		c.warned, ch.warned = at, true
 	}
@@ -79,7 +80,7 @@ func (settlingKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
 
 // settled forgets what was before the last reply and before the connection:
 // both can only move on.
-func (r *record) settled(c *counter) { c.pruneRolling(max(r.replied, r.connected-1)) }
+func (c *counter) settled(replied, connected int64) { c.pruneRolling(max(replied, connected-1)) }
 
 // over: where no span ends it, only a reply does, and that empties the log.
 func (settlingKind) over(c *counter, at int64) bool {

@@ -22,17 +22,31 @@ func (c *counter) openSince(after int64) (n, last int64) {
 	return n, last
 }
 
-// lastReply is 0 where nothing is known.
-func (r *record) lastReply() int64 {
-	if r == nil {
-		return 0
+// marks are when the recipient last replied and became a connection; 0 is
+// never. A scope's counter goes by what its record was told, and by what the
+// sender knew before there was one.
+func (m *demand) marks() (replied, connected int64) {
+	if m.record != nil {
+		replied, connected = m.record.replied, m.record.connected
 	}
-	return r.replied
+	if m.home != m.account {
+		if r := m.other(m.claim.Key); r != nil {
+			replied, connected = max(replied, r.replied), max(connected, r.connected)
+		}
+	}
+	return replied, connected
+}
+
+// unanswered returns how many messages there are since the last reply, and the
+// slot of the last of them.
+func (m *demand) unanswered() (n, last int64) {
+	replied, _ := m.marks()
+	return m.ctr.openSince(replied)
 }
 
 func (unansweredKind) earliest(m *demand, at int64) int64 {
 	cl := m.claim
-	used, last := m.ctr.openSince(m.record.lastReply())
+	used, last := m.unanswered()
 	if used+m.cost > cl.Allow || cl.Gap > 0 && m.messages() > 1 {
 		return never
 	}
@@ -53,7 +67,7 @@ func (m *demand) messages() (n int) {
 }
 
 func (unansweredKind) fits(m *demand, _ int64) int64 {
-	used, _ := m.ctr.openSince(m.record.lastReply())
+	used, _ := m.unanswered()
 	left := max(m.claim.Allow-used, 0)
 	if m.claim.Gap > 0 {
 		left = min(left, 1)
@@ -62,14 +76,15 @@ func (unansweredKind) fits(m *demand, _ int64) int64 {
 }
 
 func (unansweredKind) use(m *demand, _ int64, u *Use) {
-	u.Used, _ = m.ctr.openSince(m.record.lastReply())
+	u.Used, _ = m.unanswered()
 }
 
 func (unansweredKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
 	c := m.ctr
-	c.pruneRolling(m.record.lastReply())
+	m.record.replied, m.record.connected = m.marks()
+	c.pruneRolling(m.record.replied)
 	used, _ := c.openSince(0)
-	if crosses(cl.WarnAt, used, cl.Cost) && c.warned <= m.record.lastReply() {
+	if crosses(cl.WarnAt, used, cl.Cost) && c.warned <= m.record.replied {
 		c.warned, ch.warned = at, true
 	}
 	c.addEntry(entry{at: at, n: cl.Cost})

@@ -72,7 +72,7 @@ func TestWhoNeverAnswersIsRemembered(t *testing.T) {
 		t.Error("an unanswered message is forgotten")
 	}
 	r := &record{replied: t0, counters: []counter{*c}}
-	if r.answered(nil); !k.over(&r.counters[0], t0) {
+	if r.answered(); !k.over(&r.counters[0], t0) {
 		t.Error("an answered message is kept")
 	}
 }
