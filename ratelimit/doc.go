@@ -9,7 +9,7 @@
 //
 // A message goes through three steps:
 //
-//	d, err := store.Reserve(ctx, request) // Go, Booked, Later or Refused
+//	d, err := store.Reserve(ctx, request) // Go, Booked, Later, Refused or Twin
 //	d, err = store.Fire(ctx, id)          // if it was Booked: at d.At
 //	err = store.Keep(ctx, id)             // it was sent, or may have been
 //	err = store.Cancel(ctx, id)           // or certainly not
@@ -17,7 +17,8 @@
 // What is reserved is spent unless it is cancelled: a message on its way when
 // the process dies counts, a booking that was not yet fired does not.
 //
-// There are two stores, and one engine decides in both: Memory forgets
+// There are three stores. One engine decides in two of them: Memory forgets
 // everything on Close; Embedded keeps it in one file and answers after it is
-// on disk.
+// on disk. Redis shares it among any number of processes, and decides by the
+// same laws in a script; Guarded is what stands in front of it while it fails.
 package ratelimit
