@@ -177,9 +177,10 @@ func TestMoreThanCanBeLearnedIsLostAloud(t *testing.T) {
 		ledger := &eventLedger{Store: l.ledger, block: make(chan struct{})}
 		l.Ledger = ledger
 		// Half a megabyte each: the queue holds 32 MiB.
-		page := `{"x":"` + strings.Repeat("x", 1<<19) + `","messages":[{"from":"bob"}]}`
-		l.answer = func(*http.Request) *http.Response { return answerOf(200, page) }
-		for range 80 {
+		long := strings.Repeat("x", 1<<19)
+		for i := range 80 {
+			page := fmt.Sprintf(`{"x":"%s","messages":[{"from":"r%d"}]}`, long, i)
+			l.answer = func(*http.Request) *http.Response { return answerOf(200, page) }
 			l.do(request(context.Background(), t, "GET", "/inbox", ""))
 		}
 		if n := l.Unlearned(); n < 10 || n > 20 {

@@ -19,7 +19,7 @@ import (
 func (l *lab) onRedis(addr, dir string) {
 	l.t.Helper()
 	log := slog.New(slog.NewTextHandler(l.log, nil))
-	redis, err := ratelimit.OpenRedis(l.t.Context(), "redis://"+addr, ratelimit.RedisOptions{Options: ratelimit.Options{Log: log}, KeyID: "key"})
+	redis, err := ratelimit.OpenRedis(l.t.Context(), "redis://"+addr+"?read_timeout=10s", ratelimit.RedisOptions{Options: ratelimit.Options{Log: log}, KeyID: "key"})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func (l *lab) onRedis(addr, dir string) {
 		l.t.Fatal(err)
 	}
 	guarded, err := ratelimit.NewGuarded(redis, local, ratelimit.GuardedOptions{
-		Options: ratelimit.Options{Log: log}, Beat: 20 * time.Millisecond, Grace: 100 * time.Millisecond, Journal: filepath.Join(dir, "journal"),
+		Options: ratelimit.Options{Log: log}, Timeout: 10 * time.Second, Beat: 20 * time.Millisecond, Grace: 100 * time.Millisecond, Journal: filepath.Join(dir, "journal"),
 	})
 	if err != nil {
 		l.t.Fatal(err)

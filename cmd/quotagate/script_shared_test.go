@@ -36,7 +36,7 @@ func redis(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(m.Start())
 	ts.Defer(m.Close)
 	ts.Setenv("REDIS", m.Addr())
-	ts.Setenv("QUOTAGATE_STORE", "redis://:"+args[0]+"@"+m.Addr()+"/0")
+	ts.Setenv("QUOTAGATE_STORE", "redis://:"+args[0]+"@"+m.Addr()+"/0?read_timeout=10s") // this machine may be busy
 	running.Miniredis = m
 }
 

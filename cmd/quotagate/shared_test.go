@@ -14,7 +14,7 @@ func TestProxiesOfOneStoreCountTogether(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "shared.key")
 	stages := []*stage{newStage(t, twoADay), newStage(t, twoADay)}
 	for i, s := range stages {
-		s.env = append(s.env, "QUOTAGATE_STORE=redis://:sesame@"+redis.Addr()+"/0", "QUOTAGATE_HASH_KEY_FILE="+key)
+		s.env = append(s.env, "QUOTAGATE_STORE=redis://:sesame@"+redis.Addr()+"/0?read_timeout=10s", "QUOTAGATE_HASH_KEY_FILE="+key)
 		r := s.run(t, append([]string{"exec", "--"}, s.posting()...)...)
 		want := []int64{2, 0}[i]
 		if r.code != exitOK || s.slack.messages.Load() != want {
@@ -28,7 +28,7 @@ func TestProxiesOfOneStoreCountTogether(t *testing.T) {
 
 func TestARateInTheRulesIsSmoothedByEitherStore(t *testing.T) {
 	t.Parallel()
-	for _, store := range []string{"embedded", "memory", "redis://" + miniredis.RunT(t).Addr()} {
+	for _, store := range []string{"embedded", "memory", "redis://" + miniredis.RunT(t).Addr() + "?read_timeout=10s"} {
 		s := newStage(t, "{name: tier, on: slack.request, rate: 2, per: 24h, wait: 0s}")
 		s.env = append(s.env, "QUOTAGATE_STORE="+store)
 		r := s.run(t, append([]string{"exec", "--"}, s.posting()...)...)

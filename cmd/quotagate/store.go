@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +49,25 @@ func storeName(store string) string {
 		rest = rest[at+1:]
 	}
 	return scheme + "://" + rest
+}
+
+// storeTimeout is how long a shared store may take for an answer, as the
+// address's read_timeout says; 0 is the guard's own.
+func storeTimeout(store string) time.Duration {
+	_, query, _ := strings.Cut(store, "?")
+	options, err := url.ParseQuery(query)
+	if err != nil {
+		return 0 // whoever opens it says so
+	}
+	text := options.Get("read_timeout")
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return max(0, time.Duration(seconds)*time.Second)
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0
+	}
+	return max(0, d)
 }
 
 // A ledger is an open store and what comes with it.
@@ -99,6 +120,7 @@ func (c *config) openShared(ctx context.Context, key *hashKey, log *slog.Logger)
 	}
 	guarded, err := ratelimit.NewGuarded(redis, local, ratelimit.GuardedOptions{
 		Options: ratelimit.Options{Log: log},
+		Timeout: storeTimeout(c.Store),
 		Journal: filepath.Join(c.Data, journalFile),
 	})
 	if err != nil {

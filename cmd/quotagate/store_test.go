@@ -31,6 +31,17 @@ func TestAStoreIsShownWithoutItsSecrets(t *testing.T) {
 	}
 }
 
+func TestTheTimeOfAStoreIsThatOfItsAddress(t *testing.T) {
+	for store, want := range map[string]time.Duration{
+		"embedded": 0, "redis://h": 0, "redis://h?read_timeout=2s": 2 * time.Second, "redis://h/1?pool_size=3&read_timeout=50ms": 50 * time.Millisecond,
+		"redis://h?read_timeout=3": 3 * time.Second, "redis://h?read_timeout=-1": 0, "redis://h?read_timeout=soon": 0,
+	} {
+		if got := storeTimeout(store); got != want {
+			t.Errorf("%s: %s, want %s", store, got, want)
+		}
+	}
+}
+
 func TestARateOfUsersIsReadOrRefused(t *testing.T) {
 	for text, want := range map[string]struct {
 		n   int64
