@@ -76,6 +76,9 @@ func (c *compiler) clock(t text, end bool) (seconds int64, ok bool) {
 
 // days reads mon-fri, or a list of days and such ranges.
 func (c *compiler) days(h *hours) (days [7]bool) {
+	if h.Days != nil && len(h.Days) == 0 {
+		c.at(h.pos, "days: is empty: these hours are on no day\nwrite days: mon-fri, or leave days: out for every day")
+	}
 	if len(h.Days) == 0 {
 		return [7]bool{true, true, true, true, true, true, true}
 	}

@@ -193,6 +193,7 @@ func (c *compiler) limit(l *limit) *rule {
 			c.at(l.When.pos, "when: %s\nit may ask about class, plan, account, service, kind, recipients and facts", oneLine(err))
 		}
 		r.when = program
+		c.words(r)
 	}
 	return r
 }

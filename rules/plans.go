@@ -36,6 +36,9 @@ func (s *Set) planUses(g *gathered) []planUse {
 		for _, plan := range r.Plans {
 			uses = append(uses, planUse{text: plan})
 		}
+		for _, plan := range r.planWords() {
+			uses = append(uses, planUse{text: plan})
+		}
 		for _, table := range r.tables() {
 			for _, plan := range sorted(table.Plans) {
 				uses = append(uses, planUse{text: text{table.places[plan], plan}})
@@ -117,6 +120,9 @@ func (s *Set) plans() []string {
 	for _, r := range s.limits {
 		for plan := range r.plans {
 			all[plan] = true
+		}
+		for _, plan := range r.planWords() {
+			all[plan.S] = true
 		}
 		for _, table := range r.tables() {
 			for plan := range table.Plans {

@@ -99,6 +99,7 @@ func (s *Set) reviewLimits(g *gathered) {
 	warn := g.l.r.warn
 	for _, r := range s.limits {
 		s.reviewScale(g, r)
+		s.reviewCalls(g, r)
 		switch {
 		case r.open != nil && r.open.always():
 			warn(r.Name.pos, "the hours of %q are all hours: it keeps nothing back", r.name)
@@ -116,6 +117,17 @@ func (s *Set) reviewLimits(g *gathered) {
 			file = g.l.order[n-1].name
 		}
 		warn(Pos{File: file}, "there is no limit: every message is let through\nadd a regime to use:, or write limits:")
+	}
+}
+
+// reviewCalls warns of calls that nobody could be told to have made: they are
+// not counted.
+func (s *Set) reviewCalls(g *gathered, r *rule) {
+	for _, name := range r.on {
+		owner := s.matcher.services[strings.TrimSuffix(name, requests)]
+		if isRequest(name) && owner != nil && len(owner.account) == 0 && s.unknown != shared {
+			g.l.r.warn(r.Name.pos, "nothing says whose a call to %s is: the limit %q counts its messages alone\ngive the service account:, or write unknown_account: shared", owner.name, r.name)
+		}
 	}
 }
 
