@@ -260,3 +260,17 @@ func TestSharesAndAllowancesBeyondAllReasonAreInvalid(t *testing.T) {
 		}
 	})
 }
+
+// What is restored is older than what is on its way.
+func TestARestoredMessageHidesNoTwin(t *testing.T) {
+	c := &fakeClock{ms: t0}
+	m := NewMemory(Options{Now: c.now})
+	s := &testStore{Store: m, t: t, clock: c}
+	life := lifetime("life", 9)
+	s.request(numbered("a", life))
+	if err := m.Charge(context.Background(), numbered("old", life), t0-hour); err != nil {
+		t.Fatal(err)
+	}
+	s.wantUsed(life, 2)
+	s.want(s.request(numbered("b", life)), Twin, 0, "")
+}

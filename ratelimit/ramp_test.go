@@ -51,7 +51,17 @@ func TestABatchGivenBackDoesNotBeginARamp(t *testing.T) {
 }
 
 func TestARampOfGiantNumbersStaysExactAtItsEnds(t *testing.T) {
-	const allow, over = int64(maxCost), int64(maxSpan)
+	// The steps of the second do not add up to it.
+	for _, over := range []int64{maxSpan, maxSpan - 1} {
+		testGiantRamp(t, over)
+	}
+}
+
+func testGiantRamp(t *testing.T, over int64) {
+	const allow = int64(maxCost)
+	if got := ramped(allow, 7, over-1, over); got >= allow {
+		t.Errorf("a millisecond before its end: %d", got)
+	}
 	for _, e := range []struct{ elapsed, want int64 }{{-5, 7}, {0, 7}, {over, allow}, {over + 1, allow}} {
 		if got := ramped(allow, 7, e.elapsed, over); got != e.want {
 			t.Errorf("after %d: %d, want %d", e.elapsed, got, e.want)

@@ -43,6 +43,9 @@ func (g *engine) setMark(account, key, id string, now int64) error {
 	if rec == nil {
 		rec = g.create(account, key)
 	}
+	if rec.mark.at > now { // what is restored is older
+		return nil
+	}
 	rec.mark = mark{id, now}
 	g.shelf.touch(rec)
 	return nil
