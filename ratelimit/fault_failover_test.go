@@ -95,6 +95,10 @@ func TestNothingIsOverWhenAMasterDies(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { f.flood(&j, "anna", claims...) })
 		eventually(t, "messages go", func() bool { return j.arrived.Load() > 500 })
+		eventually(t, "the replica knows the store", func() bool {
+			v, err := r.try("EXISTS", markerKey("q1"))
+			return err == nil && v == int64(1)
+		})
 		r.pause() // it gets nothing any more: all from here on is lost
 		before := j.arrived.Load()
 		eventually(t, "messages go on", func() bool { return j.arrived.Load() > before+300 })

@@ -142,7 +142,7 @@ func TestLinearizableOnRedis(t *testing.T) {
 		s := startRedis(t)
 		f := guardedReplicas(t, 2, s.url())
 		f.under(func(int) {
-			s.do("SCRIPT", "FLUSH")
+			s.insist("SCRIPT", "FLUSH")
 			pause(t.Context(), 5*time.Millisecond)
 		})
 	})
@@ -163,9 +163,9 @@ func TestLinearizableOnRedis(t *testing.T) {
 		f := guardedReplicas(t, 2, s.url())
 		f.under(func(int) {
 			pause(t.Context(), 30*time.Millisecond)
-			s.do("REPLICAOF", "127.0.0.1", "1") // nobody there: it keeps what it has
+			s.insist("REPLICAOF", "127.0.0.1", "1") // nobody there: it keeps what it has
 			pause(t.Context(), 100*time.Millisecond)
-			s.do("REPLICAOF", "NO", "ONE")
+			s.insist("REPLICAOF", "NO", "ONE")
 			pause(t.Context(), 500*time.Millisecond)
 		})
 	})
@@ -175,9 +175,9 @@ func TestLinearizableOnRedis(t *testing.T) {
 		f := guardedReplicas(t, 2, s.url())
 		f.under(func(int) {
 			pause(t.Context(), 30*time.Millisecond)
-			s.do("CONFIG", "SET", "maxmemory", "1")
+			s.insist("CONFIG", "SET", "maxmemory", "1")
 			pause(t.Context(), 100*time.Millisecond)
-			s.do("CONFIG", "SET", "maxmemory", "0")
+			s.insist("CONFIG", "SET", "maxmemory", "0")
 			pause(t.Context(), 300*time.Millisecond)
 		})
 	})

@@ -200,6 +200,17 @@ func (s *redisServer) do(args ...any) any {
 	return v
 }
 
+// insist is a do for goroutines beside the test's, on a busy machine.
+func (s *redisServer) insist(args ...any) {
+	var err error
+	for range 20 {
+		if _, err = s.try(args...); err == nil {
+			return
+		}
+	}
+	s.t.Errorf("redis on %d: %v: %v", s.port, args, err)
+}
+
 // info returns one field of a section of INFO; "" from a server that is
 // changing its role, and cuts its clients off.
 func (s *redisServer) info(section, field string) string {
