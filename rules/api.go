@@ -84,7 +84,7 @@ type Sending struct {
 
 	hash  func(kind, value string) string
 	said  []Outcome // what the answer says besides of messages that were not sent
-	least int64     // how long the answer asked to be left alone (ms)
+	least float64   // how long the answer's JSON asks to be left alone (s)
 }
 
 // An Outcome is what an answer says about a message.

@@ -208,7 +208,7 @@ func (s *Set) Coolings(d *Sending, outcomes []Outcome, h http.Header, now time.T
 	}
 	c := cooler{
 		id: id, account: account, at: map[coolingKey]int{},
-		least: max(d.least, retryAfter(h, now)),
+		least: max(asked(d.least, now), retryAfter(h, now)),
 	}
 	for i := range d.Messages {
 		var o Outcome
@@ -297,7 +297,7 @@ func retryAfter(h http.Header, now time.Time) int64 {
 	}
 	// Some send fractions, as Discord does in its JSON.
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
-		return asked(seconds * 1000)
+		return asked(seconds, now)
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {
@@ -306,11 +306,27 @@ func retryAfter(h http.Header, now time.Time) int64 {
 	if answered, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = answered
 	}
-	return asked(float64(at.Sub(now)) / float64(time.Millisecond))
+	return rounded(float64(at.Sub(now)) / float64(time.Millisecond))
 }
 
-// asked are milliseconds that a service asked for, rounded up.
-func asked(ms float64) int64 {
+// firstTime is the least number that is no wait but a time since 1970: nobody
+// asks for thirty years. Services that keep a time of reset send it by mistake.
+const firstTime = 1e9
+
+// asked is what seconds that a service asked for come to (ms).
+func asked(seconds float64, now time.Time) int64 {
+	ms := seconds * 1000
+	switch {
+	case seconds >= firstTime && seconds < 10*firstTime:
+		ms -= float64(now.UnixMilli())
+	case seconds >= 1000*firstTime && seconds < 10_000*firstTime:
+		ms = seconds - float64(now.UnixMilli())
+	}
+	return rounded(ms)
+}
+
+// rounded are milliseconds, rounded up and bounded.
+func rounded(ms float64) int64 {
 	switch {
 	case !(ms > 0): // also what is no number
 		return 0

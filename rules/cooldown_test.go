@@ -100,6 +100,7 @@ func TestCoolingsOfOneAccount(t *testing.T) {
 // clock, or what its JSON says.
 func TestHowLongAServiceAsksToBeLeftAlone(t *testing.T) {
 	s := matching(t, coolRules+"cooldowns: [{on: throttled, for: 1h}]\n")
+	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		after, date, answer string
 		want                int64
@@ -122,6 +123,13 @@ func TestHowLongAServiceAsksToBeLeftAlone(t *testing.T) {
 		{"5", "", `{"parameters":{"retry_after":35.25}}`, 35_250},
 		{"5", "", `{"parameters":{"retry_after":"x"}}`, 5000},
 		{"5", "", `{"parame`, 5000},
+		// A time since 1970 is what some send who mean seconds.
+		{fmt.Sprint(now.Unix() + 90), "", "", 90_000},
+		{fmt.Sprint(now.UnixMilli() + 90_000), "", "", 90_000},
+		{fmt.Sprint(now.Unix() - 90), "", "", 0},
+		{"", "", fmt.Sprintf(`{"parameters":{"retry_after":%d.5}}`, now.Unix()+90), 90_500},
+		{"Sat, 21 Nov 2099 09:00:00 GMT", "", "", longestAsked},
+		{"86400000", "", "", longestAsked},
 	} {
 		h := http.Header{}
 		if c.after != "" {

@@ -201,7 +201,7 @@ func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome 
 
 // outcomes is Outcomes, what the answer says besides to those that were not
 // sent, and how long its JSON asks to be left alone.
-func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out, said []Outcome, least int64) {
+func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out, said []Outcome, least float64) {
 	out, said = make([]Outcome, n), make([]Outcome, n)
 	if m.outcome == nil {
 		return out, said, 0
@@ -219,8 +219,8 @@ func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out, said
 	if a.hasTree && len(r.retry) > 0 {
 		in := input{body: &content{json: a.tree, hasJSON: true}}
 		if found, _ := firstPresent(r.retry, &in, true); len(found) > 0 {
-			if seconds, err := strconv.ParseFloat(found[0], 64); err == nil {
-				least = asked(seconds * 1000)
+			if seconds, err := strconv.ParseFloat(found[0], 64); err == nil && seconds > 0 {
+				least = seconds
 			}
 		}
 	}
