@@ -37,7 +37,7 @@ func TestAMessageThatACrashGaveBackIsNotKnown(t *testing.T) {
 // pause alone, from then on. A message to bert now would make both count in
 // one hour.
 func TestWhoCountsAlreadyMakesNoWindowOverThatIsBooked(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		reach := func(who string) Claim { return rolling("reach", 1, hour).distinct().to(who) }
 		s.ask(reach("bert"))
 		s.pause("anna", &Hold{Until: t0 + hour + second})
@@ -52,7 +52,7 @@ func TestWhoCountsAlreadyMakesNoWindowOverThatIsBooked(t *testing.T) {
 
 // While both count together anyway, another message changes nothing.
 func TestWhoCountsBesideABookingCostsNothing(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		reach := func(who string) Claim { return rolling("reach", 2, hour).distinct().to(who) }
 		s.ask(reach("bert"))
 		s.pause("anna", &Hold{Until: t0 + hour - 1})
@@ -65,7 +65,7 @@ func TestWhoCountsBesideABookingCostsNothing(t *testing.T) {
 }
 
 func TestNobodyFiresLongAfterTheSlot(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		p, life := pace("pace", second).waiting(minute), lifetime("life", 9)
 		s.ask(p, life)
 		_, id := s.ask(p, life)
@@ -78,7 +78,7 @@ func TestNobodyFiresLongAfterTheSlot(t *testing.T) {
 // A reply gives the charge back, and not that there was one: what accrued
 // since is the account's.
 func TestAReplyDoesNotUndoWhatAccrued(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		month := func(n int64, label string) Pot {
 			return Pot{Label: label, Units: 10, Start: t0 + n*30*day, End: t0 + n*30*day + 90*day, Accrued: true}
 		}
@@ -92,7 +92,7 @@ func TestAReplyDoesNotUndoWhatAccrued(t *testing.T) {
 }
 
 func TestThreadsThatStandForEachOtherMakeNoCircle(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		s.observe(Event{Account: "anna", Recipient: "t1", Kind: SameAs, Is: "t2"})
 		s.observe(Event{Account: "bea", Recipient: "t2", Kind: SameAs, Is: "t1"})
 		pair := func(who string) Claim { return rolling("pair", 2, hour).by(who) }
@@ -105,7 +105,7 @@ func TestThreadsThatStandForEachOtherMakeNoCircle(t *testing.T) {
 }
 
 func TestAScopeKnowsWhoReplied(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		ratio := Claim{Limit: "answered", Measure: Ratio, Cost: 1, Rate: 500_000, Sample: 2, Good: Replied, Span: day}.scoped("service:x")
 		open := Claim{Limit: "open", Measure: Unanswered, Key: "bert", Cost: 1, Allow: 2}.scoped("service:x")
 		s.ask(ratio.to("bert"), open)
@@ -137,7 +137,7 @@ func TestAScopeKnowsWhoIsAConnection(t *testing.T) {
 }
 
 func TestTheSameMessageUnderAnotherNameIsATwin(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		p := pace("pace", minute).waiting(hour)
 		s.as("bea", p)
 		r := numbered("a", p)
@@ -160,7 +160,7 @@ func TestTheSameMessageUnderAnotherNameIsATwin(t *testing.T) {
 }
 
 func TestARatioOfOneRecipientCounts(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		c := Claim{Limit: "answered", Measure: Ratio, Key: "bert", Recipient: "bert", Cost: 1, Rate: 500_000, Sample: 2, Good: Replied, Span: day}
 		s.ask(c)
 		s.ask(c)
@@ -172,7 +172,7 @@ func TestARatioOfOneRecipientCounts(t *testing.T) {
 }
 
 func TestARampThatHasNotBegunSaysHowManyFit(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		for _, c := range []Claim{s.daily("grow", 100).ramped(20, day), rolling("roll", 100, day).ramped(20, day)} {
 			if d := s.look(c.costing(21)); !d.Never() || d.Fits != 20 {
 				s.t.Errorf("%s: %+v", c.Limit, d)
@@ -248,7 +248,7 @@ func TestAFailedGroupDoesNotOpenWhatWasKept(t *testing.T) {
 }
 
 func TestSharesAndAllowancesBeyondAllReasonAreInvalid(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		for _, c := range []Claim{
 			{Limit: "r", Measure: Ratio, Cost: 1, Span: day, Rate: 1_000_001},
 			{Limit: "r", Measure: Ratio, Cost: 1, Span: day, Sample: maxCost + 1},
