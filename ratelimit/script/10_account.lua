@@ -2,7 +2,6 @@
 -- may touch: its hash and the hash of its bookings; then the reservation's key.
 -- What changes is written at the end, at once, so that a call that turns out
 -- to lack something has changed nothing.
-local X -- see 95_core.lua
 local H = decode(ARGV[2])
 local names = H[1]
 local accounts, kinds = {}, {}

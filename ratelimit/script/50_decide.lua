@@ -19,21 +19,21 @@ local function kind(letter)
     elseif letter == 'C' then
       calendar(k, true)
     elseif letter == 'R' then
-      distinctRolling(k)
+      part('distinctRolling')(k)
     elseif letter == 'L' then
       lifetime(k, true)
     elseif letter == 'u' then
-      answers(k)
+      part('answers')(k)
     elseif letter == 'e' then
-      answers(k, true)
+      part('answers')(k, true)
     elseif letter == 's' then
-      similar(k)
+      part('similar')(k)
     elseif letter == 'a' then
-      ratio(k)
+      part('ratio')(k)
     elseif letter == 'o' then
-      concurrent(k)
+      part('concurrent')(k)
     elseif letter == 'h' then
-      hours(k)
+      part('hours')(k)
     end
   end
   return k

@@ -1,6 +1,6 @@
 -- The call. An account that turns out to be missing, or an error, has changed
 -- nothing: what changes is written at the end.
-local ok, out = pcall(verb == 'reserve' and reserve or verbs()[verb])
+local ok, out = pcall(verb == 'reserve' and reserve or part('verbs')()[verb])
 if ok then
   return out
 end

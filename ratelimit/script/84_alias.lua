@@ -344,9 +344,3 @@ local function merging()
 
   return M
 end
-
-local merged
-local function M()
-  merged = merged or merging()
-  return merged
-end

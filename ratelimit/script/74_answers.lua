@@ -3,7 +3,6 @@
 -- span has passed. See unanswered.go and settling.go for the laws. Field: first
 -- slot, span, warned, then time and units of every message. Parameters: gap;
 -- span.
-
 local function answers(k, settling)
   local x = X()
   local crosses, json, record, keyOf =

@@ -140,9 +140,3 @@ local function logs()
 
   return L
 end
-
-local logbook
-local function L()
-  logbook = logbook or logs()
-  return logbook
-end
