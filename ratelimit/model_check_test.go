@@ -186,7 +186,7 @@ func (x *trial) atTheTime() {
 		}
 		return x.look(r)
 	}
-	d := look(x.model.now)
+	d := look(x.model.now + modelWindow) // what is booked has gone by then
 	if d.Verdict <= Booked || d.Never() || d.At-x.model.now < 2 {
 		return
 	}

@@ -613,6 +613,9 @@ func (m *model) observe(e *Event) {
 			return t.Returned > 0 && t.Recipient == e.Recipient && s.slot <= at && at < s.slot+t.Returned
 		}
 		if slices.ContainsFunc(s.claims, func(t taken) bool { return returned(&t) }) {
+			for i := range s.claims { // it was charged all the same
+				s.claims[i].first = s.claims[i].first && !returned(&s.claims[i])
+			}
 			m.giveBack(s, returned)
 		}
 	}
