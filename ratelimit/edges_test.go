@@ -125,7 +125,7 @@ func TestAScopeKnowsWhoReplied(t *testing.T) {
 }
 
 func TestAScopeKnowsWhoIsAConnection(t *testing.T) {
-	eachEngine(t, func(s *testStore) {
+	eachLaw(t, func(s *testStore) {
 		settle := Claim{Limit: "settle", Measure: Settling, Key: "bert", Cost: 1, Allow: 1, Span: day}.scoped("service:x")
 		s.observe(Event{Recipient: "bert", Kind: Connected, At: t0})
 		d, _ := s.ask(settle)

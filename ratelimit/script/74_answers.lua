@@ -5,8 +5,8 @@
 -- span.
 local function answers(k, settling)
   local x = X()
-  local crosses, json, record, keyOf =
-    x.crosses, x.json, x.record, x.keyOf
+  local asked, crosses, json, record, recordFor, keyOf =
+    x.asked, x.crosses, x.json, x.record, x.recordFor, x.keyOf
   -- trimmed forgets what is not newer than a time.
   local function trimmed(c, before)
     local n = #c
@@ -64,8 +64,25 @@ local function answers(k, settling)
   end
 
   local function known(d)
-    local r = d.keyed and record(d.a, keyOf(d.f))
-    return r and r[2] or 0, r and r[3] or 0
+    local key, replied, connected = keyOf(d.f), 0, 0
+    local r = key ~= '' and record(d.a, key)
+    if r then
+      replied, connected = r[2], r[3]
+    end
+    -- A scope may not have been told what the sender knows.
+    r = d.a ~= asked.me and key ~= '' and record(asked.me, key)
+    if r then
+      replied, connected = r[2] > replied and r[2] or replied, r[3] > connected and r[3] or connected
+    end
+    return replied, connected
+  end
+
+  -- tell notes in a scope what the sender knows.
+  local function tell(d, replied, connected)
+    if d.a ~= asked.me and d.keyed and (replied > 0 or connected > 0) then
+      local r = recordFor(d.a, keyOf(d.f))
+      r[2], r[3] = replied, connected
+    end
   end
 
   -- bound returns the time within which the recipient may get only so many.
@@ -103,6 +120,7 @@ local function answers(k, settling)
 
     function k.charge(c, d, cost, at)
       local replied, connected = known(d)
+      tell(d, replied, connected)
       c[2] = d.A[d.b]
       if c[2] > 0 then
         trimmed(c, now - c[2])
@@ -149,7 +167,8 @@ local function answers(k, settling)
     end
 
     function k.charge(c, d, cost, at)
-      local replied = known(d)
+      local replied, connected = known(d)
+      tell(d, replied, connected)
       trimmed(c, replied)
       local warn = crosses(d.warn, (openSince(c, 0)), cost) and c[3] <= replied
       if warn then

@@ -482,7 +482,8 @@ local function verbs()
         end
       end
     end
-    if same ~= '' then
+    local there = same ~= '' and get(a, 'm|' .. same)
+    if same ~= '' and not (there and decode(there)[2] > at) then
       set(a, 'm|' .. same, json({id, at, 0, at}))
     end
     set(a, 'm|~c' .. id, json({id, now, 0, now}))
