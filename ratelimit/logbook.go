@@ -21,6 +21,7 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A note is one thing done to the store.
@@ -103,7 +104,7 @@ func (l *logbook) read(f io.Reader) error {
 	lines.Buffer(nil, 64<<20) // a batch of thousands of recipients is one note
 	for lines.Scan() {
 		n := &note{}
-		if json.Unmarshal(lines.Bytes(), n) != nil {
+		if json.Unmarshal(lines.Bytes(), n, asBytes) != nil {
 			continue // the last line of a killed process, cut off
 		}
 		switch {
@@ -157,6 +158,31 @@ func (l *logbook) drop(key string) error {
 	}
 	l.unlink(key)
 	return l.write(&note{Key: key, Dropped: true})
+}
+
+// A signature is any bytes: in JSON it stands as []byte does. In a text that is
+// no UTF-8 (of a person, say) the wrong bytes are replaced: nothing that is
+// noted may end the journal.
+type writtenLikeness struct {
+	Exact     string
+	Bands     []string
+	Signature []byte
+}
+
+var (
+	fromBytes = json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, l Likeness) error {
+		return json.MarshalEncode(e, writtenLikeness{l.Exact, l.Bands, []byte(l.Signature)})
+	}))
+	asBytes = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, l *Likeness) error {
+		var w writtenLikeness
+		err := json.UnmarshalDecode(d, &w)
+		*l = Likeness{Exact: w.Exact, Bands: w.Bands, Signature: string(w.Signature)}
+		return err
+	}))
+)
+
+func (n *note) line() ([]byte, error) {
+	return json.Marshal(n, json.OmitZeroStructFields(true), jsontext.AllowInvalidUTF8(true), fromBytes)
 }
 
 // change puts a changed copy of what was noted of a key, if anything was.
@@ -257,7 +283,7 @@ func (l *logbook) write(n *note) error {
 	if l.lines > 4*len(l.byKey)+1000 {
 		return l.giveUp(l.rewrite())
 	}
-	b, err := json.Marshal(n, json.OmitZeroStructFields(true))
+	b, err := n.line()
 	if err == nil {
 		l.lines++
 		_, err = l.file.Write(append(b, '\n'))
@@ -287,7 +313,7 @@ func (l *logbook) rewrite() error {
 	b := bufio.NewWriter(f)
 	line := func(n *note) error {
 		l.lines++
-		text, err := json.Marshal(n, json.OmitZeroStructFields(true))
+		text, err := n.line()
 		if err == nil {
 			_, err = b.Write(append(text, '\n'))
 		}
