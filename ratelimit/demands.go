@@ -98,6 +98,20 @@ func (m *demand) add(cl *Claim) {
 // check finds what a caller may not ask. now must lie in a window of every
 // Calendar claim.
 func (r *Request) check(now int64) error {
+	if err := r.valid(); err != nil {
+		return err
+	}
+	for i := range r.Claims {
+		cl := &r.Claims[i]
+		if cl.Measure == Calendar && (now < cl.Windows[0].Start || now >= cl.Windows[2].End) {
+			return fmt.Errorf("reserve %s: limit %q: %w", r.ID, cl.Limit, ErrSkew)
+		}
+	}
+	return nil
+}
+
+// valid is check without the clock, for those who do not know the store's.
+func (r *Request) valid() error {
 	if r.ID == "" && !r.Dry {
 		return fmt.Errorf("reserve: %w: it has no id", ErrInvalid)
 	}
@@ -116,9 +130,6 @@ func (r *Request) check(now int64) error {
 		cl := &r.Claims[i]
 		if what := cl.wrong(); what != "" {
 			return fmt.Errorf("reserve %s: limit %q: %w: %s", r.ID, cl.Limit, ErrInvalid, what)
-		}
-		if cl.Measure == Calendar && (now < cl.Windows[0].Start || now >= cl.Windows[2].End) {
-			return fmt.Errorf("reserve %s: limit %q: %w", r.ID, cl.Limit, ErrSkew)
 		}
 	}
 	return nil

@@ -3,13 +3,12 @@ package ratelimit
 // The evaluator: from what is counted and what is asked to a decision, with
 // no I/O and no clock of its own. Every store decides by it.
 
-import "math"
-
 const (
 	// never is the earliest time of what no passing of time will allow.
 	never int64 = -1
-	// forever is a time later than all others, far from overflow.
-	forever int64 = math.MaxInt64 / 4
+	// forever is a time later than all others (the year 144,683): far from
+	// overflow, and exact where all numbers are doubles, as in Redis.
+	forever int64 = 1 << 52
 )
 
 // A situation is everything that a decision depends on.

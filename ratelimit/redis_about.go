@@ -109,7 +109,7 @@ func (s *Redis) Charge(ctx context.Context, r Request, at int64) error {
 		return err
 	}
 	r.Dry = false
-	if err := r.sound(); err != nil {
+	if err := r.valid(); err != nil {
 		return err
 	}
 	g := group(r.Claims)

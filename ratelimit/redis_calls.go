@@ -16,7 +16,7 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}
-	if err := r.sound(); err != nil {
+	if err := r.valid(); err != nil {
 		return Decision{}, err
 	}
 	if s.cluster {
@@ -345,20 +345,4 @@ func (s *Redis) cancelItemsOf(ctx context.Context, id string, items []int) error
 	}
 	_, err := s.run(ctx, c)
 	return err
-}
-
-// sound finds what a caller may not ask, but for the clock: the script looks at
-// the windows by the server's.
-func (r *Request) sound() error {
-	bare := *r
-	bare.Claims = nil
-	if err := bare.check(0); err != nil {
-		return err
-	}
-	for i := range r.Claims {
-		if what := r.Claims[i].wrong(); what != "" {
-			return fmt.Errorf("reserve %s: limit %q: %w: %s", r.ID, r.Claims[i].Limit, ErrInvalid, what)
-		}
-	}
-	return nil
 }
