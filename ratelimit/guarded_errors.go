@@ -23,7 +23,7 @@ var (
 	// ErrForgot says that the shared store came back without what it had
 	// counted. It wraps ErrUnavailable's meaning: nothing is decided on it
 	// until its data is back or a person accepts it as it is.
-	ErrForgot = errors.New("the store of the quotas has lost what it counted; bring its data back, or accept it as it is, which opens every quota anew")
+	ErrForgot = errors.New("the store of the quotas has lost what it counted; bring its data back, or accept it as it is (quotagate quota accept), which opens every quota anew")
 )
 
 // A fault is what is wrong with the store.
@@ -48,7 +48,15 @@ var states = map[string]bool{
 func faultOf(err error) *fault {
 	var reply redis.Error
 	var timeout net.Error
+	var half *halfway
 	switch {
+	case errors.As(err, &half): // something is charged, whatever its end was
+		f := faultOf(half.error)
+		if f == nil {
+			return &fault{cause: "error"}
+		}
+		f.sure = false
+		return f
 	case err == nil, errors.Is(err, ErrInvalid), errors.Is(err, ErrSkew), errors.Is(err, ErrClosed):
 		return nil
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

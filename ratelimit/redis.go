@@ -74,6 +74,7 @@ type ticket struct {
 	booked  bool
 	leased  bool // it has leases, or a number that others may repeat: Keep tells
 	scopes  []string
+	replace string   // the token of a Replace whose end nobody knows
 	parts   []string // on a Cluster: the scopes that have reservations of their own
 }
 
@@ -110,6 +111,7 @@ func OpenRedis(ctx context.Context, rawURL string, o RedisOptions) (*Redis, erro
 		script: script, log: o.Log, wall: o.Now, prefix: o.Prefix, tested: o.argumentClock,
 		process: hex.EncodeToString(process), names: names, open: map[string]*ticket{}, ordinal: &testOrdinal,
 	}
+	s.watch.another = names.Purge
 	if err := s.connect(rawURL); err != nil {
 		return nil, err
 	}
@@ -198,17 +200,25 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 	if name, ok := s.names.Get(c.names[0]); ok {
 		c.names[0] = name
 	}
+	generation := s.watch.generation()
 	for range maxHops {
 		r, err := s.once(ctx, c)
 		if err != nil {
 			return r, err
 		}
 		switch r.what {
+		case 'm', 'n', 'N':
+			r.body = unescape(r.body)
+		}
+		switch r.what {
 		case 'm': // the account stands for another
+			if err := s.finishMove(ctx, c.names[0], r.body); err != nil {
+				return r, err
+			}
 			if c.home == "" && c.verb != "reserve" {
 				c.home = c.names[0]
 			}
-			s.names.Add(c.names[0], r.body)
+			s.learn(c.names[0], r.body, generation)
 			c.names[0] = r.body
 		case 'n': // a scope's counters are among what is to be given back
 			if s.cluster {
@@ -230,7 +240,7 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 }
 
 func (s *Redis) once(ctx context.Context, c *redisCall) (scriptReply, error) {
-	head := append(c.rest(c, appendTexts([]byte{'['}, c.names)), ']')
+	head := append(c.rest(c, appendTexts([]byte{'['}, escaped(c.names))), ']')
 	args := []any{c.verb, head, c.body, toldOf(c.told)}
 	if s.tested {
 		args = append(args, s.wall().UnixMilli(), s.ordinal.Add(1))

@@ -117,7 +117,7 @@ func (s *Redis) Charge(ctx context.Context, r Request, at int64) error {
 	c.verb = "charge"
 	keys, _ := reads(&r)
 	c.rest = func(c *redisCall, b []byte) []byte {
-		b = appendText(append(b, ','), r.ID)
+		b = appendText(append(b, ','), escape(r.ID))
 		b = appendInts(b, at, int64(fraction(r.ID)), int64(c.more))
 		b = appendText(append(b, ','), escape(r.Same))
 		return appendTexts(append(b, ','), keys)

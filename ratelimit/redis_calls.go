@@ -4,7 +4,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,12 +28,13 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 func (s *Redis) reserve(ctx context.Context, r Request, from int64) (Decision, error) {
 	g := group(r.Claims)
 	t := &ticket{token: s.token()}
+	generation := s.watch.generation()
 	c := s.reservation(&r, &g, t.token, from)
 	reply, err := s.run(ctx, c)
 	if err != nil {
 		if !r.Dry { // nobody knows: what is known of it lets a Cancel find it
 			t.account, t.home, t.scopes = c.names[0], c.homeOf(), c.names[1:1+c.more]
-			s.keepTicket(r.ID, t, false)
+			s.keepDoubt(&r, t)
 		}
 		return Decision{}, err
 	}
@@ -54,7 +54,7 @@ func (s *Redis) reserve(ctx context.Context, r Request, from int64) (Decision, e
 	}
 	for _, alias := range append(slices.Clone(r.Aliases), r.Account) {
 		if alias != d.Account && alias != "" {
-			s.names.Add(alias, d.Account)
+			s.learn(alias, d.Account, generation)
 		}
 	}
 	t.account, t.home, t.booked, t.scopes = d.Account, c.homeOf(), d.Verdict == Booked, c.names[1:1+c.more]
@@ -93,10 +93,10 @@ func (s *Redis) reservation(r *Request, g *grouped, token string, from int64) *r
 	c.body = appendDemands(nil, g, c.names[0], c.names[1:1+c.more])
 	keys, fields := reads(r)
 	c.rest = func(c *redisCall, b []byte) []byte {
-		b = appendText(append(b, ','), r.ID)
+		b = appendText(append(b, ','), escape(r.ID))
 		b = appendText(append(b, ','), token)
 		b = appendInts(b, r.Arrived, flag(r.Dry), flag(r.Replace), int64(fraction(r.ID)), int64(c.more))
-		b = appendTexts(append(b, ','), r.Services)
+		b = appendTexts(append(b, ','), escaped(r.Services))
 		b = appendTexts(append(b, ','), escaped(r.Recipients))
 		b = appendText(append(b, ','), escape(r.Same))
 		b = appendInts(b, flag(r.Dedupes))
@@ -174,6 +174,24 @@ func (s *Redis) keepTicket(id string, t *ticket, sure bool) {
 	}
 }
 
+// keepDoubt remembers a reservation of which nobody knows whether it was made.
+// Where there is one of that id, it is that, or was replaced by it.
+func (s *Redis) keepDoubt(r *Request, t *ticket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch was := s.open[r.ID]; {
+	case was == nil:
+		s.open[r.ID] = t
+	case r.Replace:
+		was.replace = t.token
+		for _, name := range t.scopes {
+			if !slices.Contains(was.scopes, name) {
+				was.scopes = append(was.scopes, name)
+			}
+		}
+	}
+}
+
 func (s *Redis) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,11 +209,16 @@ func (s *Redis) about(verb, id string) (*redisCall, *ticket) {
 	}
 	known := *t
 	c := &redisCall{verb: verb, names: append([]string{t.account}, t.scopes...), more: len(t.scopes), home: t.home, id: id}
-	c.rest = func(_ *redisCall, b []byte) []byte {
-		b = appendText(append(b, ','), id)
-		return appendText(append(b, ','), known.token)
-	}
+	c.rest = tokened(id, known.token)
 	return c, &known
+}
+
+// tokened is a header that names a reservation and its token.
+func tokened(id, token string) func(*redisCall, []byte) []byte {
+	return func(_ *redisCall, b []byte) []byte {
+		b = appendText(append(b, ','), escape(id))
+		return appendText(append(b, ','), token)
+	}
 }
 
 // Fire implements Store.
@@ -204,31 +227,33 @@ func (s *Redis) Fire(ctx context.Context, id string) (Decision, error) {
 		return Decision{}, err
 	}
 	names := s.parts(id)
-	d, err := s.fireOne(ctx, id)
+	d, err := s.fireOne(ctx, id, 0)
 	for _, part := range names[1:] {
 		if err != nil || d.Verdict != Go {
 			break
 		}
 		var e Decision
-		if e, err = s.fireOne(ctx, part); err == nil && e.Verdict != Go {
+		if e, err = s.fireOne(ctx, part, d.Now); err == nil && e.Verdict != Go {
 			d.Verdict, d.At, d.Limit, d.Key, d.Why = Gone, d.Now, e.Limit, e.Key, e.Why
 		}
 		d.Uses = append(d.Uses, e.Uses...)
 	}
 	if err == nil && d.Verdict == Gone {
-		for _, part := range names {
-			err = errors.Join(err, s.cancelOne(ctx, part))
-		}
+		err = s.cancelAll(ctx, names)
 	}
 	return d, err
 }
 
-func (s *Redis) fireOne(ctx context.Context, id string) (Decision, error) {
+// fireOne fires a part of a reservation. It is at least now: on the server of
+// another part it is already.
+func (s *Redis) fireOne(ctx context.Context, id string, now int64) (Decision, error) {
 	c, _ := s.about("fire", id)
 	if c == nil {
 		now := s.wall().UnixMilli()
 		return Decision{Verdict: Gone, Now: now, At: now, Fits: -1}, nil
 	}
+	names := c.rest
+	c.rest = func(c *redisCall, b []byte) []byte { return appendInts(names(c, b), now) }
 	reply, err := s.run(ctx, c)
 	if err != nil {
 		return Decision{}, err
@@ -274,7 +299,7 @@ func (s *Redis) Keep(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	for _, part := range s.parts(id) {
+	for _, part := range slices.Backward(s.parts(id)) { // the first knows the others
 		c, t := s.about("keep", part)
 		if c != nil && (t.booked || t.leased) {
 			if _, err := s.run(ctx, c); err != nil {
@@ -291,24 +316,28 @@ func (s *Redis) Cancel(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	for _, part := range s.parts(id) {
-		if err := s.cancelOne(ctx, part); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.cancelAll(ctx, s.parts(id))
 }
 
 func (s *Redis) cancelOne(ctx context.Context, id string) error {
-	c, _ := s.about("cancel", id)
+	known, err := s.tryCancel(ctx, id)
+	if known && err == nil {
+		s.forget(id)
+	}
+	return err
+}
+
+// tryCancel gives a reservation back, and the one that may have replaced it.
+func (s *Redis) tryCancel(ctx context.Context, id string) (known bool, err error) {
+	c, t := s.about("cancel", id)
 	if c == nil {
-		return nil
+		return false, nil
 	}
-	if _, err := s.run(ctx, c); err != nil {
-		return err
+	if _, err = s.run(ctx, c); err == nil && t.replace != "" {
+		c.rest = tokened(id, t.replace)
+		_, err = s.run(ctx, c)
 	}
-	s.forget(id)
-	return nil
+	return true, err
 }
 
 // CancelItems implements Store.

@@ -46,26 +46,50 @@ func (s *Redis) reserveOnCluster(ctx context.Context, r *Request) (Decision, err
 		cl.Scope = ""
 		part.Claims = append(part.Claims, cl)
 	}
+	before := s.parts(r.ID)[1:]
 	d, err := s.reserve(ctx, own, 0)
-	if err != nil || len(scopes) == 0 || d.Verdict == Twin || d.Verdict == Gone {
+	if err != nil || d.Verdict == Twin || d.Verdict == Gone {
 		return d, err
 	}
 	admitted := d.Verdict <= Booked
+	if admitted && !r.Dry {
+		s.divide(r.ID, scopes)
+	}
+	if r.Replace && !r.Dry { // scopes that the new rules do not ask
+		for _, scope := range before {
+			if !slices.Contains(scopes, scope) {
+				err = errors.Join(err, s.cancelOne(ctx, scoped(r.ID, scope)))
+			}
+		}
+		if err != nil {
+			if back := s.giveBackParts(ctx, r, scopes, admitted); back != nil {
+				err = &halfway{errors.Join(err, back)}
+			}
+			return d, err
+		}
+	}
+	if len(scopes) == 0 {
+		return d, nil
+	}
 	for _, scope := range scopes {
 		part := *parts[scope]
 		part.Dry = part.Dry || !admitted
 		part.Arrived = r.Arrived
 		from := int64(0)
-		if admitted {
+		if d.Verdict == Booked {
 			from = d.At
 		}
 		e, err := s.reserveScope(ctx, part, from)
 		if err != nil {
-			return d, errors.Join(err, s.giveBackParts(ctx, r, scopes, admitted))
+			if back := s.giveBackParts(ctx, r, scopes, admitted); back != nil {
+				err = &halfway{errors.Join(err, back)}
+			}
+			return d, err
 		}
 		d.Uses = append(d.Uses, e.Uses...)
 		switch {
-		case !admitted || e.Verdict <= Booked && e.At == d.At:
+		// Now is not the same millisecond on both servers.
+		case !admitted || e.Verdict == Go || e.Verdict == Booked && d.Verdict == Booked && e.At == d.At:
 		case e.Verdict <= Booked: // room, but not at the account's slot
 			d.Verdict, d.At, d.Limit, d.Key, d.Why = Later, e.At, e.Limit, e.Key, e.Why
 			admitted = false
@@ -77,13 +101,24 @@ func (s *Redis) reserveOnCluster(ctx context.Context, r *Request) (Decision, err
 	if !admitted && !r.Dry {
 		return d, s.giveBackParts(ctx, r, scopes, true)
 	}
-	s.mu.Lock()
-	if t := s.open[r.ID]; t != nil && !r.Dry {
-		t.parts = scopes
-	}
-	s.mu.Unlock()
 	return inOrder(d, r.Claims), nil
 }
+
+// divide remembers which scopes have a part of a reservation, before they are
+// asked for it: what becomes of the answers, Cancel finds them.
+func (s *Redis) divide(id string, scopes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.open[id]; t != nil {
+		t.parts = scopes
+	}
+}
+
+// A halfway error came after something was charged and could not be given
+// back at once.
+type halfway struct{ error }
+
+func (h *halfway) Unwrap() error { return h.error }
 
 // reserveScope reserves a scope's part under a name of its own, so that one
 // process's reservation of both is remembered.
@@ -96,11 +131,24 @@ func (s *Redis) giveBackParts(ctx context.Context, r *Request, scopes []string, 
 	if !any || r.Dry {
 		return nil
 	}
-	err := s.cancelOne(ctx, r.ID)
+	names := []string{r.ID}
 	for _, scope := range scopes {
-		err = errors.Join(err, s.cancelOne(ctx, scoped(r.ID, scope)))
+		names = append(names, scoped(r.ID, scope))
 	}
-	return err
+	return s.cancelAll(ctx, names)
+}
+
+// cancelAll gives back the parts of a reservation. The first of them knows the
+// others: it is remembered until they are given back too.
+func (s *Redis) cancelAll(ctx context.Context, names []string) (err error) {
+	for _, part := range names[1:] {
+		err = errors.Join(err, s.cancelOne(ctx, part))
+	}
+	if err != nil {
+		_, own := s.tryCancel(ctx, names[0])
+		return errors.Join(err, own)
+	}
+	return s.cancelOne(ctx, names[0])
 }
 
 // inOrder brings the uses into the order of the claims.
@@ -151,7 +199,7 @@ func toldOf(told map[string]string) []byte {
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
-		b = appendText(b, name)
+		b = appendText(b, escape(name))
 		b = appendText(append(b, ':'), text)
 	}
 	return append(b, '}')
@@ -179,14 +227,15 @@ func (s *Redis) join(ctx context.Context, r *Request) error {
 		if err := s.joinOne(ctx, alias, account); err != nil {
 			return err
 		}
-		s.names.Add(alias, account)
 	}
 	return nil
 }
 
+// joinOne has an alias stand for an account. Where that was begun, and ended
+// halfway by an error or a crash, it is ended.
 func (s *Redis) joinOne(ctx context.Context, alias, account string) error {
 	named := func(name string) func(*redisCall, []byte) []byte {
-		return func(_ *redisCall, b []byte) []byte { return appendText(append(b, ','), name) }
+		return func(_ *redisCall, b []byte) []byte { return appendText(append(b, ','), escape(name)) }
 	}
 	frozen, err := s.once(ctx, &redisCall{verb: "freeze", names: []string{alias}, rest: named(account)})
 	if err != nil || frozen.what != 'z' || frozen.body == "" {
@@ -197,4 +246,20 @@ func (s *Redis) joinOne(ctx context.Context, alias, account string) error {
 	}
 	_, err = s.once(ctx, &redisCall{verb: "thaw", names: []string{alias}, rest: named(account)})
 	return err
+}
+
+// finishMove ends what joinOne of a process that is no more has begun. An alias
+// whose account is remembered needs it no more.
+func (s *Redis) finishMove(ctx context.Context, alias, account string) error {
+	if !s.cluster {
+		return nil
+	}
+	moving, err := s.client.HExists(ctx, s.prefix+":"+tag(alias)+":q", "moving").Result()
+	if err != nil {
+		return fmt.Errorf("look at an account in redis: %w", err)
+	}
+	if !moving {
+		return nil
+	}
+	return s.joinOne(ctx, alias, account)
 }

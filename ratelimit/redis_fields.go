@@ -92,7 +92,7 @@ func redisRecords(account string, fields map[string]string) ([]*record, error) {
 		text, bad := fields[name], false
 		switch kind, rest, _ := strings.Cut(name, "|"); {
 		case name == "l":
-			of("").aliasOf = text
+			of("").aliasOf = unescape(text)
 		case name == "h":
 			bad = readHoldRows(`[`+text+`]`, 0, of(""))
 		case name == "g":
@@ -167,7 +167,7 @@ func (r *row) raw(i int) (s string) {
 // readCharge reads what is kept of a charge; see script/60_reservation.lua.
 func readCharge(field, text string) (ch charge, ok bool) {
 	if scope, rest, scoped := strings.Cut(field, "\v"); scoped {
-		ch.scope, field = scope, rest
+		ch.scope, field = unescape(scope), rest
 	}
 	name := strings.Split(field, "|")
 	parts := strings.Split(text, ",")

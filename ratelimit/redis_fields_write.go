@@ -13,7 +13,7 @@ import (
 func redisFields(fields map[string]string, rec *record) {
 	if rec.key == "" {
 		if rec.aliasOf != "" {
-			fields["l"] = rec.aliasOf
+			fields["l"] = escape(rec.aliasOf)
 		}
 		if len(rec.holds) > 0 {
 			fields["h"] = holdRows(rec)
@@ -25,7 +25,7 @@ func redisFields(fields map[string]string, rec *record) {
 			})
 		}
 		if len(rec.scopes) > 0 {
-			fields["s"] = string(appendTexts(nil, rec.scopes))
+			fields["s"] = string(appendTexts(nil, escaped(rec.scopes)))
 		}
 	}
 	if rec.mark.at > 0 {
@@ -48,7 +48,7 @@ func redisFields(fields map[string]string, rec *record) {
 			o := &rec.owed[i]
 			field := fieldNamed(o.charge.measure, o.charge.limit, o.charge.unit, o.charge.key)
 			if o.charge.scope != "" {
-				field = o.charge.scope + "\v" + field
+				field = escape(o.charge.scope) + "\v" + field
 			}
 			b := appendText([]byte(fmt.Sprintf(`["%s",%d,%d,`, escape(o.id), o.slot, o.until)), field)
 			b = appendText(append(b, ','), chargeText(&o.charge))

@@ -19,6 +19,7 @@ func (s *Redis) Resolve(ctx context.Context, identities []string) (string, error
 	if name, ok := s.names.Get(identities[0]); ok {
 		identities = []string{name} // it may have come to stand for another since
 	}
+	generation := s.watch.generation()
 	for _, id := range identities {
 		name, known := id, false
 		for range maxHops {
@@ -34,16 +35,28 @@ func (s *Redis) Resolve(ctx context.Context, identities []string) (string, error
 			if !alias {
 				break
 			}
+			next = unescape(next)
+			if err := s.finishMove(ctx, name, next); err != nil {
+				return "", err
+			}
 			name = next
 		}
 		if known {
 			if name != id {
-				s.names.Add(id, name)
+				s.learn(id, name, generation)
 			}
 			return name, nil
 		}
 	}
 	return identities[0], nil
+}
+
+// learn remembers what an alias stands for, unless another server has taken
+// over since it was asked: that one may not know it.
+func (s *Redis) learn(alias, account string, generation uint64) {
+	if s.watch.generation() == generation {
+		s.names.Add(alias, account)
+	}
 }
 
 // Accounts implements Store. It walks through all keys, a thousand at a time.

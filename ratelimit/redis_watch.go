@@ -26,6 +26,8 @@ type serverWatch struct {
 	mu    sync.Mutex
 	known map[string]bool
 	gen   atomic.Uint64
+	// another is called after a server was met that was not known.
+	another func()
 }
 
 // generation grows whenever a master is met that was not known.
@@ -58,6 +60,9 @@ func (w *serverWatch) note(id string) {
 	}
 	w.known[id] = true
 	w.gen.Add(1)
+	if w.another != nil {
+		w.another()
+	}
 }
 
 // identity names one life of one master: it changes when the server starts
@@ -71,7 +76,7 @@ func identity(ctx context.Context, c redis.Cmdable) (string, error) {
 		if errors.As(err, &reply) && (redis.HasErrorPrefix(err, "NOPERM") || strings.HasPrefix(reply.Error(), "ERR ") || strings.HasPrefix(reply.Error(), "section ")) {
 			return "", nil // not allowed, or a server that has no INFO
 		} else if err != nil {
-			return "", fmt.Errorf("look at the redis server: %w", err)
+			return "", fmt.Errorf("ask the redis server which one it is: %w", err)
 		}
 		for line := range strings.Lines(text) {
 			if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {

@@ -39,6 +39,9 @@ local function verbs()
       return moved
     end
     local id = H[2]
+    if H[4] > now then -- on the server of another part of it
+      now = H[4]
+    end
     local res = opened(a, id, H[3])
     if res and res.state == 'B' then
       E().expire(a)
@@ -110,7 +113,8 @@ local function verbs()
     local id, token = H[2], H[3]
     local res = opened(a, id, token)
     if not res then
-      if token ~= '' and not call('GET', idKey) then
+      local other = call('GET', idKey)
+      if token ~= '' and (not other or sub(other, 1, 1) == 'X') then
         R().close(idKey, token) -- it may still be on its way here
       end
       return answer('o')
