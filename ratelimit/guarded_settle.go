@@ -142,7 +142,7 @@ func accepts(marker string) (before string, ok bool) {
 func (g *Guarded) forgotten(err error) {
 	if g.gate.shut(&closure{cause: "data lost", err: err, since: g.o.Now(), rank: forgot}) {
 		g.log.Error("the store of the quotas came back without what it had counted: it decides nothing, and each limit's on_store_error holds, until its data is back or somebody accepts it as it is",
-			"error", err, "way_out", "restore Redis from its append-only file, a replica or a backup; or accept the store as it is, which opens every quota anew")
+			"error", err, "way_out", "restore Redis from its append-only file, a replica or a backup; or accept the store as it is (quotagate quota accept), which opens every quota anew")
 	}
 }
 
@@ -151,7 +151,11 @@ func (g *Guarded) forgotten(err error) {
 // is forgotten. The other replicas follow.
 func (g *Guarded) AcceptEmpty(ctx context.Context) error {
 	c := g.gate.closed()
-	if g.witness == nil || c == nil || !errors.Is(c.err, ErrForgot) {
+	switch {
+	case g.witness != nil && c != nil && errors.Is(c.err, ErrForgot):
+	case c != nil:
+		return fmt.Errorf("accept the store of the quotas: whether it has lost anything is not known before it answers: %w", c.err)
+	default:
 		return errors.New("accept the store of the quotas: it has not lost anything")
 	}
 	known, name := g.book.remembered(), newName()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,15 +69,27 @@ func (a *address) take(name string) string {
 	return v
 }
 
+// go-redis writes to standard error by itself, beside the log and past its
+// levels; what it would write there is in the errors of its calls.
+var muted sync.Once
+
+type mute struct{}
+
+func (mute) Printf(context.Context, string, ...any) {}
+
+// ErrAddress says that an address of a Redis cannot be understood.
+var ErrAddress = errors.New("read the address of redis")
+
 // connect makes the clients. It opens no connection yet.
 func (s *Redis) connect(raw string) error {
+	muted.Do(func() { redis.SetLogger(mute{}) })
 	fail := func(err error) error {
 		// The address has a password: the error says nothing of it.
 		var parse *url.Error
 		if errors.As(err, &parse) {
 			err = parse.Err
 		}
-		return fmt.Errorf("read the address of redis: %w", err)
+		return fmt.Errorf("%w: %w", ErrAddress, err)
 	}
 	a, err := parseAddress(raw)
 	if err != nil {
@@ -142,6 +155,11 @@ func (s *Redis) bound(o *redis.Options) {
 	if o.MaxRetries == 0 {
 		o.MaxRetries = redisRetries
 	}
+	// A connection that is refused is told at once, as that: five attempts, as
+	// go-redis makes them, take longer than a call may, and end as a time-out.
+	if o.DialerRetries == 0 {
+		o.DialerRetries = 1
+	}
 	o.MaxRetryBackoff = 50 * time.Millisecond
 	o.ContextTimeoutEnabled = true
 	o.OnConnect = s.watch.connected
@@ -162,7 +180,7 @@ func (s *Redis) connectSentinel(a *address, scheme string, fail func(error) erro
 		MasterName: master, SentinelAddrs: withPort(a.hosts, "26379"), SentinelUsername: user, SentinelPassword: password,
 		Username: o.Username, Password: o.Password, DB: o.DB, Protocol: o.Protocol, ClientName: o.ClientName,
 		MaxRetries: o.MaxRetries, MinRetryBackoff: o.MinRetryBackoff, MaxRetryBackoff: o.MaxRetryBackoff,
-		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, ContextTimeoutEnabled: true,
+		DialTimeout: o.DialTimeout, DialerRetries: o.DialerRetries, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, ContextTimeoutEnabled: true,
 		PoolFIFO: o.PoolFIFO, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout, MinIdleConns: o.MinIdleConns,
 		MaxIdleConns: o.MaxIdleConns, ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
 		TLSConfig: o.TLSConfig, OnConnect: o.OnConnect,
@@ -186,7 +204,7 @@ func (s *Redis) connectCluster(a *address, scheme string, fail func(error) error
 	c := &redis.ClusterOptions{
 		Addrs: withPort(a.hosts, "6379"), Username: o.Username, Password: o.Password, Protocol: o.Protocol, ClientName: o.ClientName,
 		MaxRetries: o.MaxRetries, MinRetryBackoff: o.MinRetryBackoff, MaxRetryBackoff: o.MaxRetryBackoff,
-		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, ContextTimeoutEnabled: true,
+		DialTimeout: o.DialTimeout, DialerRetries: o.DialerRetries, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, ContextTimeoutEnabled: true,
 		PoolFIFO: o.PoolFIFO, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout, MinIdleConns: o.MinIdleConns,
 		MaxIdleConns: o.MaxIdleConns, ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
 		TLSConfig: o.TLSConfig, OnConnect: o.OnConnect,

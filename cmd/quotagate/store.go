@@ -140,6 +140,9 @@ func (c *config) openRedis(ctx context.Context, key *hashKey, log *slog.Logger) 
 	case errors.Is(err, ratelimit.ErrKey):
 		return nil, hinted(fmt.Errorf("open the store %s: %w", storeName(c.Store), err),
 			"copy the hash key file of the other proxies to %s, or name it in %sHASH_KEY_FILE", c.HashKeyFile, envPrefix)
+	case errors.Is(err, ratelimit.ErrAddress):
+		return nil, hinted(fmt.Errorf("open the store %s: %w", storeName(c.Store), err),
+			"write redis://USER:PASSWORD@HOST:6379/0, with options as ?pool_size=20&read_timeout=300ms")
 	case err != nil:
 		return nil, hinted(fmt.Errorf("open the store %s: %w", storeName(c.Store), err),
 			"see whether it runs and takes the user and the password that %sSTORE has; without it nothing can be counted", envPrefix)
@@ -183,8 +186,14 @@ func (l *ledger) accept(ctx context.Context) error {
 	return l.guarded.AcceptEmpty(ctx)
 }
 
-// export writes all that is counted.
+// export writes all that is counted. A store that lost its data has nothing that
+// anybody would want in the place of an earlier export.
 func (l *ledger) export(ctx context.Context, w io.Writer) error {
+	if l.guarded != nil {
+		if err, _ := l.guarded.Down(); errors.Is(err, ratelimit.ErrForgot) {
+			return err
+		}
+	}
 	if l.counters == nil {
 		return fmt.Errorf("this store cannot be exported")
 	}
