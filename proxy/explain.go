@@ -85,13 +85,21 @@ func (t *transit) explain(x *Explanation) {
 	for i := range t.sends() {
 		x.Messages = append(x.Messages, t.sending.Messages[i].Name())
 	}
-	x.Uses = append(LimitUses(d, t.claims), t.rateUses()...)
+	rates := t.rateUses()
+	x.Uses = append(LimitUses(d, t.claims, t.set.Warns), rates...)
 	x.Holds = HoldUses(d)
 	switch d.Verdict {
 	case ratelimit.Go:
-		x.Decision, x.Reason = DecisionForward, "every limit has room"
-		if len(t.claims) == 0 {
+		x.Decision = DecisionForward
+		switch {
+		case len(t.claims) == 0 && len(rates) == 0:
 			x.Reason = "no limit binds it"
+		case len(t.claims) == 0:
+			x.Reason = "only a rate binds it, and that is asked when the request comes"
+		case len(rates) > 0:
+			x.Reason = "every limit has room; the rate is asked when the request comes"
+		default:
+			x.Reason = "every limit has room"
 		}
 	case ratelimit.Booked, ratelimit.Later:
 		x.Decision, x.HeldMS = DecisionHold, d.At-d.Now

@@ -55,6 +55,7 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 		}
 		if p.Limit != "" {
 			t.decision = t.refused(p.Limit, fmt.Sprintf("%d every %s are let through", r.N, spanText(r.Per)))
+			t.decision.Uses = []ratelimit.Use{{Limit: p.Limit, Used: r.N, Allow: r.N, Short: true}}
 			if !p.RetryAt.IsZero() {
 				t.decision.At = p.RetryAt.UnixMilli()
 			}

@@ -202,3 +202,18 @@ func TestRatesThatDoNotAnswerAreALedgerThatDoesNot(t *testing.T) {
 		})
 	}
 }
+
+// What a rate has left is known to nobody who does not take from it.
+func TestAnExplanationDoesNotSpeakForARate(t *testing.T) {
+	for rules, want := range map[string]string{
+		chat:        "no limit binds it",
+		chat + tier: "only a rate binds it, and that is asked when the request comes",
+		chat + tier + "  - {name: chat.day, on: chat.message, allow: 5, per: day}\n": "every limit has room; the rate is asked when the request comes",
+	} {
+		l := newLab(t, rules)
+		x, err := l.Explain(t.Context(), request(t.Context(), t, "POST", "/send", `{"to":"bob"}`), time.Now())
+		if err != nil || x.Decision != proxy.DecisionForward || x.Reason != want {
+			t.Errorf("%v, %s: %q, want %q", err, x.Decision, x.Reason, want)
+		}
+	}
+}

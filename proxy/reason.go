@@ -60,8 +60,10 @@ func (t *transit) cause(ref rules.Refusal) (why, again string) {
 	limit := "limit " + d.Limit
 	c := claimOf(t.claims, d.Limit)
 	switch {
-	case d.Limit == sameLimit:
+	case d.Limit == sameLimit && ref.RetryAt.IsZero(): // it went
 		return d.Why, ""
+	case d.Limit == sameLimit:
+		return d.Why, "ask again at "
 	case d.Limit == ratelimit.PausedLimit:
 		return t.holdWords(), "it ends at "
 	case c == nil && d.Why != "": // it is none of the ledger's

@@ -101,6 +101,9 @@ func TestARefusalSaysWhyInWords(t *testing.T) {
 				if resp.StatusCode != 429 || !strings.HasPrefix(r.Reason, tc.want) || !strings.HasSuffix(tc.want, " at ") && r.Reason != tc.want {
 					t.Errorf("%d: %q, want %q", resp.StatusCode, r.Reason, tc.want)
 				}
+				if strings.HasPrefix(tc.limit, "rate: 1") && (r.Used != 1 || r.Allow != 1) {
+					t.Errorf("the record says %d of %d", r.Used, r.Allow)
+				}
 				if !strings.Contains(body, `"detail":"`+tc.want) || strings.Contains(body, "quick") {
 					t.Errorf("%s", body)
 				}

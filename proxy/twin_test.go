@@ -164,7 +164,7 @@ func TestARepeatWaitsNoLongerThanItMay(t *testing.T) {
 		if p.resp.StatusCode != 409 || p.after != 3*time.Second || p.resp.Header.Get("Retry-After") != "1" {
 			t.Errorf("%+v", p)
 		}
-		if r := l.last(); r.Decision != proxy.DecisionReject || r.Limit != "same-id" || !strings.Contains(r.Reason, "on its way") {
+		if r := l.last(); r.Decision != proxy.DecisionReject || r.Limit != "same-id" || !strings.Contains(r.Reason, "on its way; ask again at ") {
 			t.Errorf("%+v", r)
 		}
 		if p := <-first; p.resp.StatusCode != 200 {

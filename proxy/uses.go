@@ -20,6 +20,8 @@ type LimitUse struct {
 	Resets  time.Time `json:"resets,omitzero"`
 	Short   bool      `json:"short,omitempty"` // has no room
 	Shadow  bool      `json:"shadow,omitempty"`
+	Warn    bool      `json:"warn,omitempty"`  // says so and lets through
+	Scope   string    `json:"scope,omitempty"` // whose counter it is, if not the account's own
 	WarnAt  int64     `json:"warn_at,omitempty"`
 	Measure string    `json:"measure,omitempty"`
 }
@@ -55,17 +57,22 @@ func (t *transit) rateUses() []LimitUse {
 	return out
 }
 
-// LimitUses is a decision's counters with what their claims say of them.
-func LimitUses(d *ratelimit.Decision, claims []ratelimit.Claim) []LimitUse {
+// LimitUses is a decision's counters with what their claims say of them; warns
+// tells of a limit that the ledger takes for a shadow whether it warns.
+func LimitUses(d *ratelimit.Decision, claims []ratelimit.Claim, warns func(limit string) bool) []LimitUse {
 	out := make([]LimitUse, 0, len(d.Uses))
 	for _, u := range d.Uses {
-		l := LimitUse{Limit: u.Limit, Key: u.Key, Used: u.Used, Allow: u.Allow, Short: u.Short, Shadow: u.Shadow}
+		l := LimitUse{Limit: u.Limit, Key: u.Key, Used: u.Used, Allow: u.Allow, Short: u.Short}
+		if u.Shadow {
+			l.Warn = warns(u.Limit)
+			l.Shadow = !l.Warn
+		}
 		if u.Resets > 0 {
 			l.Resets = time.UnixMilli(u.Resets).UTC()
 		}
 		for i := range claims {
 			if claims[i].Limit == u.Limit {
-				l.WarnAt, l.Measure = claims[i].WarnAt, measureName(&claims[i])
+				l.WarnAt, l.Measure, l.Scope = claims[i].WarnAt, measureName(&claims[i]), claims[i].Scope
 				break
 			}
 		}

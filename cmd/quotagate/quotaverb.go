@@ -109,8 +109,15 @@ func writeAccount(w io.Writer, a *admin.Account, limits []limitScope, now time.T
 	}
 	t := tableOfUses(shown, now, loc)
 	for i := range limits {
-		if l := &limits[i]; l.By != "" && reach[l.Name] && l.binds(a.Name) {
+		l := &limits[i]
+		switch all := l.Scope != ""; {
+		case !reach[l.Name] || !l.binds(a.Name) || all != strings.HasPrefix(a.Name, "service:"):
+		case l.By != "":
 			t.add(l.Name, "", "", l.each(), "(by "+l.By+": see explain)")
+		case l.Measure == "similar":
+			t.add(l.Name, "", "", "alike", "(by text: see explain)")
+		case l.Measure == "rate":
+			t.add(l.Name, "", "", l.rate(), "(a rate: asked of each request)")
 		}
 	}
 	switch hidden := len(a.Limits) - len(shown); {
@@ -160,6 +167,12 @@ func tableOfUses(uses []proxy.LimitUse, now time.Time, loc *time.Location) *tabl
 		}
 		if u.Shadow {
 			notes = append(notes, "shadow")
+		}
+		if u.Warn {
+			notes = append(notes, "only warns")
+		}
+		if u.Scope != "" {
+			notes = append(notes, "of all accounts together")
 		}
 		if len(notes) > 0 {
 			when = strings.TrimSpace(when + "  " + strings.Join(notes, ", "))

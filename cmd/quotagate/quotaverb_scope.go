@@ -18,6 +18,8 @@ import (
 // A limitScope is what a limit says of itself.
 type limitScope struct {
 	Name     string   `json:"name"`
+	Measure  string   `json:"measure"`
+	Scope    string   `json:"scope"`
 	On       []string `json:"on"`
 	By       string   `json:"by"`
 	Allow    any      `json:"allow"` // a number, or one for each plan
@@ -61,6 +63,9 @@ func services(account string, uses []proxy.LimitUse, limits []limitScope) []stri
 	if service, _, ok := strings.Cut(account, "~"); ok {
 		return []string{service}
 	}
+	if service, ok := strings.CutPrefix(account, "service:"); ok {
+		return []string{service}
+	}
 	var known []string
 	for i := range limits {
 		of := limits[i].services()
@@ -73,8 +78,10 @@ func services(account string, uses []proxy.LimitUse, limits []limitScope) []stri
 	return known
 }
 
+// used reports whether the account has used a limit, as far as its counter is
+// its own.
 func used(u *proxy.LimitUse) bool {
-	return u.Used > 0 || strings.HasPrefix(u.Measure, "pace") && !u.Resets.IsZero()
+	return u.Scope == "" && (u.Used > 0 || strings.HasPrefix(u.Measure, "pace") && !u.Resets.IsZero())
 }
 
 // reaching are the limits that an account with these services can meet.
@@ -100,6 +107,14 @@ func (l *limitScope) each() string {
 		return "every " + asWritten(d) + " each"
 	}
 	return "each"
+}
+
+// rate is so many in such a time.
+func (l *limitScope) rate() string {
+	if n, ok := l.Allow.(float64); ok {
+		return fmt.Sprintf("%.0f per %s", n, l.Per)
+	}
+	return "by plan"
 }
 
 // binds reports whether the limit is not another account's alone.

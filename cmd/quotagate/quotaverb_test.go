@@ -47,6 +47,9 @@ func TestQuotaReads(t *testing.T) {
 		{Name: "chat", On: []string{"slack.message"}, By: "recipient", Pace: "1.5s"},
 		{Name: "plans", On: []string{"slack.message"}, By: "recipient", Allow: map[string]any{"free": 1.0}},
 		{Name: "others", On: []string{"slack.message"}, By: "recipient", Allow: 1.0, Accounts: []string{"bert"}},
+		{Name: "together", On: []string{"slack.message"}, Scope: "service"},
+		{Name: "tier", On: []string{"slack.request"}, Measure: "rate", Allow: 20.0, Per: "minute"},
+		{Name: "broadcasts", On: []string{"slack.message"}, Measure: "similar", Allow: 3.0},
 	}
 	for _, a := range []admin.Account{
 		{Name: "anna", Limits: []proxy.LimitUse{
@@ -80,6 +83,15 @@ func TestQuotaReads(t *testing.T) {
 			{Limit: "linkedin.classic.day", Allow: 100, Resets: midnight, Measure: "per day"},
 			{Limit: "slack.day", Used: 1, Allow: 5, Resets: midnight, Measure: "per day"},
 			{Limit: "all", Used: 1, Allow: 5, Resets: midnight, Measure: "per day"},
+		}},
+		// What others have used of a scope says nothing of its own services.
+		{Name: "dora", Limits: []proxy.LimitUse{
+			{Limit: "linkedin.classic.day", Used: 1, Allow: 100, Resets: midnight, Measure: "per day", Warn: true},
+			{Limit: "slack.day", Allow: 5, Resets: midnight, Measure: "per day"},
+			{Limit: "together", Used: 3, Allow: 5, Resets: midnight, Measure: "per day", Scope: "service:slack"},
+		}},
+		{Name: "service:slack", Limits: []proxy.LimitUse{
+			{Limit: "together", Used: 3, Allow: 5, Resets: midnight, Measure: "per day", Scope: "service:slack"},
 		}},
 		{Name: "linkedin~0123456789abcdef", Paused: true, Why: "a captcha\x1b[0m", Until: midnight},
 	} {

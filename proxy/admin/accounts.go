@@ -30,11 +30,14 @@ func AccountNames(ctx context.Context, set *rules.Set, ledger ratelimit.Store) (
 // whole. Asking counts nothing.
 func AccountOf(ctx context.Context, set *rules.Set, ledger ratelimit.Store, name string, now time.Time) (*Account, error) {
 	claims := set.AccountClaims(name, now)
+	if strings.HasPrefix(name, "service:") { // what all accounts of a service have used together
+		claims = slices.DeleteFunc(claims, func(c ratelimit.Claim) bool { return c.Scope != name })
+	}
 	d, err := ledger.Reserve(ctx, ratelimit.Request{ID: "peek", Account: name, Claims: claims, Dry: true})
 	if err != nil {
 		return nil, err
 	}
-	a := &Account{Name: name, Limits: proxy.LimitUses(&d, claims), Holds: proxy.HoldUses(&d)}
+	a := &Account{Name: name, Limits: proxy.LimitUses(&d, claims, set.Warns), Holds: proxy.HoldUses(&d)}
 	if d.Limit == ratelimit.PausedLimit {
 		a.Paused, a.Why = true, d.Why
 		if d.At > 0 {

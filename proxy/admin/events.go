@@ -127,9 +127,13 @@ func Tell(ctx context.Context, set *rules.Set, ledger ratelimit.Store, q *EventR
 
 // Give adds units to a limit of an account. It names the gift if q does not.
 func Give(ctx context.Context, set *rules.Set, ledger ratelimit.Store, account string, q *GiftRequest, now time.Time) error {
+	limits := set.Limits()
+	at := slices.IndexFunc(limits, func(l rules.LimitInfo) bool { return l.Name == q.Limit })
 	switch {
-	case !slices.ContainsFunc(set.Limits(), func(l rules.LimitInfo) bool { return l.Name == q.Limit }):
+	case at < 0:
 		return wrong("there is no limit %q", q.Limit)
+	case limits[at].Measure != "allow" && limits[at].Measure != "credits":
+		return wrong("the limit %q counts nothing that can be given", q.Limit)
 	case q.Units <= 0:
 		return wrong("units is %d; it has to be 1 or more", q.Units)
 	case !q.Until.IsZero() && !q.Until.After(now):
