@@ -8,15 +8,10 @@ local function part(name)
   return made[name]
 end
 
-local pots, logbook, reserved, queued, engined, merged
+local pots, reserved, queued, engined, merged
 local function P()
   pots = pots or part('generous')()
   return pots
-end
-
-local function L()
-  logbook = logbook or part('logs')()
-  return logbook
 end
 
 local function R()

@@ -5,6 +5,9 @@
 local H = decode(ARGV[2])
 local names = H[1]
 local accounts, kinds = {}, {}
+-- asked is what the demands of an attempt have in common: me (the account), id,
+-- frac.
+local asked = {}
 local clock = now -- the server's, before any account's
 
 -- Names of the fields that are not counters:
@@ -15,7 +18,14 @@ local clock = now -- the server's, before any account's
 local function open(i)
   local a = accounts[i]
   if not a then
-    a = {key = KEYS[2 * i - 1], books = KEYS[2 * i], name = names[i], f = {}, c = {}, r = {}, dirty = {}, ends = 0}
+    -- The fields that are nil make room for those that a call reads.
+    a = {
+      key = KEYS[2 * i - 1], books = KEYS[2 * i], name = names[i], r = {}, ends = 0,
+      f = {n = nil, h = nil, l = nil, t = nil, x = nil, g = nil, i = nil, j = nil, k = nil, m = nil, o = nil, p = nil, q = nil, u = nil},
+      c = {i = nil, j = nil, k = nil, l = nil, m = nil, n = nil, o = nil, p = nil},
+      dirty = {i = nil, j = nil, k = nil, l = nil, m = nil, n = nil, o = nil, p = nil},
+      short = nil, holds = nil, headed = nil, grew = nil, whole = nil,
+    }
     accounts[i] = a
   end
   return a

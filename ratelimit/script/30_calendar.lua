@@ -4,9 +4,6 @@
 -- has the recipients of either window, with how many messages, at 12 and 13.
 -- Parameters: start and label of three windows, the end of the last, extras.
 local function calendar(k, distinct)
-  local x = X()
-  local crosses, json, P =
-    x.crosses, x.json, x.P
   k.params, k.stride, k.extras, k.windows, k.distinct = 8, distinct and 4 or 3, true, true, distinct
 
   function k.new()
@@ -177,7 +174,10 @@ local function calendar(k, distinct)
     if distinct then
       c[i == 2 and 12 or 13] = seen
     end
-    return l, warn, e, cost, split
+    if split or distinct then
+      return l, warn, e, cost, split
+    end
+    return l, warn, e, cost, nil, nil, u + rest, e
   end
 
   function k.use(c, d, at)

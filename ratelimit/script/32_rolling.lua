@@ -2,11 +2,8 @@
 -- Field: first slot, span, warned, total, 0, width, pots; then the log.
 -- Parameters: span, extras.
 local function rolling(k)
-  local x = X()
-  local crosses, P =
-    x.crosses, x.P
   k.params, k.stride, k.extras = 2, 3, true
-  local L = x.L()
+  local L = L()
   local at, since = L.at, L.since
 
   function k.new()

@@ -3,9 +3,6 @@
 -- it warned, then pots, or the recipients with how many messages each.
 -- Parameter: extras.
 local function lifetime(k, distinct, credits)
-  local x = X()
-  local crosses, json, P =
-    x.crosses, x.json, x.P
   k.params, k.stride, k.extras, k.distinct = 1, distinct and 4 or 3, true, distinct
 
   function k.new()
@@ -86,7 +83,10 @@ local function lifetime(k, distinct, credits)
       end
     end
     c[2] = used + rest
-    return '', warn, NEVER, cost, split
+    if split or credits or distinct then
+      return '', warn, NEVER, cost, split
+    end
+    return '', warn, NEVER, cost, nil, nil, c[2], 0
   end
 
   function k.use(c, d, at)

@@ -2,8 +2,6 @@
 -- law. Field: first slot, span with its jitter, then time, messages and fraction
 -- of every slot, sorted. Parameters: span, jitter.
 local function pace(k)
-  local x = X()
-  local asked, json = x.asked, x.json
   k.params, k.stride, k.parse = 2, 3, decode
 
   function k.new()

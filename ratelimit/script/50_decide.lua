@@ -4,7 +4,11 @@
 local function kind(letter)
   local k = kinds[letter]
   if not k then
-    k = {}
+    -- 16 fields at once: a table that grows is made five times.
+    k = {
+      new = false, parse = false, text = false, earliest = false, charge = false, use = false, keeps = false, rest = false,
+      params = 0, stride = 3, extras = false, windows = false, distinct = false, apart = false, empty = false, leases = false,
+    }
     kinds[letter] = k
     if letter == 'c' then
       calendar(k)
@@ -137,10 +141,6 @@ local function settle(ds, n, slot)
     slot = soon
   end
 end
-
--- asked is what the demands of an attempt have in common: me (the account), id,
--- frac.
-local asked = {}
 
 local GO, BOOKED, LATER, REFUSED, GONE, TWIN = 1, 2, 3, 4, 5, 6
 local PAUSED = -1

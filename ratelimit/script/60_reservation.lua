@@ -40,14 +40,23 @@ local function spread(charges)
   return charges
 end
 
-local function pack(res)
-  local ch, t = res.charges, {}
+local function packCharges(ch)
   for i = 1, #ch do
-    local one = ch[i]
-    t[i] = type(one) == 'string' and one or chargeText(one)
+    if type(ch[i]) ~= 'string' then
+      local t = {}
+      for j = 1, #ch do
+        t[j] = type(ch[j]) == 'string' and ch[j] or chargeText(ch[j])
+      end
+      return concat(t, ';')
+    end
   end
-  return format('%s,%s,%d,%d,%d,%d,%d\n%s\n%s\n%s\n%s\n%s\n%s\n%s', res.state, res.token, res.slot, res.order, res.arrived, res.frac,
-    res.free and 1 or 0, res.same, res.reply, res.fields, concat(t, ';'), res.dropped, res.watches, res.json)
+  return concat(ch, ';')
+end
+
+local function pack(res)
+  return format('%s,%s,%d,%d,%d,%d,%d\n', res.state, res.token, res.slot, res.order, res.arrived, res.frac, res.free and 1 or 0) ..
+    res.same .. '\n' .. res.reply .. '\n' .. res.fields .. '\n' .. packCharges(res.charges) .. '\n' .. res.dropped .. '\n' ..
+    res.watches .. '\n' .. res.json
 end
 
 -- A reservation is remembered for a quarter of an hour after its slot.

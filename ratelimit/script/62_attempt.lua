@@ -30,7 +30,8 @@ local function look(a, ds, n, id, frac, place)
   return shaded
 end
 
--- take charges a demand at a slot: its claims' charges are added to the list.
+-- take charges a demand at a slot: its claims' charges are added to the list. It
+-- returns what is used then, and when that falls, where the measure says so.
 local function take(d, i, at, charges, dropped, free)
   local k, A, o = d.k, d.A, d.a
   local c = d.c
@@ -50,7 +51,7 @@ local function take(d, i, at, charges, dropped, free)
     asked.me.guest = asked.me.guest or {}
     asked.me.guest[o.name] = true
   end
-  local who, number = nil, 0
+  local who, number, using, resets = nil, 0, nil, nil
   for j = d.from, d.from + d.k.stride * d.claims - 1, d.k.stride do
     number = number + 1
     local cost = A[j + 1]
@@ -60,7 +61,8 @@ local function take(d, i, at, charges, dropped, free)
       elseif d.x ~= 0 and d.x[5] then
         who = some(d.x[5][number])
       end
-      local data, warned, ends, took, split, where = k.charge(c, d, cost, at, who, j)
+      local data, warned, ends, took, split, where, used, falls = k.charge(c, d, cost, at, who, j)
+      using, resets = used, falls
       if data then
         lasts(o, ends)
         local flags = (d.short and not d.shadow and 1 or 0) + (warned and 2 or 0)
@@ -84,6 +86,7 @@ local function take(d, i, at, charges, dropped, free)
       end
     end
   end
+  return using, resets
 end
 
 -- fieldName is a demand's field as a reservation names it.
@@ -138,14 +141,17 @@ local function attempt(a, ds, n, t)
   end
   local shaded = look(a, ds, n, t.id, t.frac, t.place)
   local verdict, at, limit, fits = decide(held, ds, n, t.arrived, t.from, shaded)
-  local shown, charges = now, {}
+  local shown, charges, uses = now, {}, {}
   if verdict <= BOOKED then
     shown = at
     if not t.dry then
       for i = 1, n do
         local d = ds[i]
         if d.cost > 0 then
-          take(d, i, at, charges, t.dropped, t.free)
+          local used, resets = take(d, i, at, charges, t.dropped, t.free)
+          if used and d.plain and verdict == GO and t.from == 0 and not d.shadow then
+            uses[i] = format('%d,%d,%d', used, resets, (d.short and 1 or 0) + (d.warned and 2 or 0))
+          end
           if d.x ~= 0 and d.x[3] > 0 then
             owe(a, t.id, d, i, charges, at)
           end
@@ -167,15 +173,16 @@ local function attempt(a, ds, n, t)
       end
     end
   end
-  local uses = {}
   for i = 1, n do
-    local d = ds[i]
-    local used, resets, allow = d.k.use(d.c, d, shown)
-    local flags = (d.short and 1 or 0) + (d.warned and 2 or 0) + (d.shadow and 4 or 0)
-    if allow or verdict == BOOKED or t.from > 0 then -- whoever fires it does not know
-      uses[i] = format('%d,%d,%d,%d', used, resets, flags, allow or d.allow)
-    else
-      uses[i] = format('%d,%d,%d', used, resets, flags)
+    if not uses[i] then
+      local d = ds[i]
+      local used, resets, allow = d.k.use(d.c, d, shown)
+      local flags = (d.short and 1 or 0) + (d.warned and 2 or 0) + (d.shadow and 4 or 0)
+      if allow or verdict == BOOKED or t.from > 0 then -- whoever fires it does not know
+        uses[i] = format('%d,%d,%d,%d', used, resets, flags, allow or d.allow)
+      else
+        uses[i] = format('%d,%d,%d', used, resets, flags)
+      end
     end
   end
   local why, key = '', ''

@@ -61,7 +61,8 @@ local function reserve()
   end
   local ds, n = parse(ARGV[3], homes)
   local list = H[13]
-  local extra = #list
+  local before = #list
+  local extra = before
   for i = 1, n do
     local d = ds[i]
     if d.a == a and not (d.k.apart or d.k.empty) then
@@ -181,23 +182,23 @@ local function reserve()
   end
   local fields
   if verdict <= BOOKED then
-    fields = fieldsOf(ds, n)
-    local res = {
-      id = id, token = token, slot = at, order = 0, arrived = 0, frac = t.frac, free = t.free, reply = reply .. '|' .. again,
-      fields = fields, charges = charges, dropped = '', same = same, json = '', watches = '', state = 'G',
-    }
-    a.dirty.n, a.f.n = true, format('%d', now)
+    -- What was read, where that is what was asked.
+    fields = not renamed and more == 0 and extra - before == n and concat(list, '\t', before + 1) or fieldsOf(ds, n)
+    a.dirty.n = true
     if verdict == BOOKED then
-      spread(charges)
-      res.state, res.arrived, res.json = 'B', t.arrived, ARGV[3]
-      res.order = t.place > 0 and t.place or Q().order(a)
+      local res = {
+        id = id, token = token, slot = at, order = t.place > 0 and t.place or Q().order(a), arrived = t.arrived, frac = t.frac,
+        free = t.free, reply = reply .. '|' .. again, fields = fields, charges = spread(charges), dropped = '', same = same,
+        json = ARGV[3], watches = '', state = 'B',
+      }
       if more > 0 or H[10][1] then
         res.watches = concat(H[9], '\t') .. ';' .. concat(H[10], '\t') .. ';' .. concat(names, '\t', 2, 1 + more)
       end
       Q().add(a, res)
       R().pointer(idKey, res)
     else
-      keepRecord(idKey, res)
+      call('SET', idKey, format('G,%s,%d,0,0,%d,%d\n', token, at, t.frac, t.free and 1 or 0) .. same .. '\n' .. reply .. '|' .. again .. '\n' ..
+        fields .. '\n' .. packCharges(charges) .. '\n\n\n', 'PX', '900000')
     end
     if same ~= '' then
       set(a, 'm|' .. same, json({id, now, 1, at}))
