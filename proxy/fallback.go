@@ -58,10 +58,22 @@ func (t *transit) fallBack(ctx context.Context, err error) error {
 		if failed != nil {
 			return errors.Join(err, failed)
 		}
+		t.byShare = true
 		t.took(d)
 		return nil
 	}
 	return err
+}
+
+// onItsOwn says of a decision that the ledger did not make it, and who did.
+func (t *transit) onItsOwn() string {
+	switch {
+	case t.unasked:
+		return "the ledger did not answer: forwarded without it"
+	case t.byShare:
+		return "the ledger did not answer: this is about this replica's share"
+	}
+	return ""
 }
 
 // chargeLater tells the ledger what went while it did not answer.

@@ -90,16 +90,22 @@ func TestWhileTheLedgerDoesNotAnswerTheRulesDecide(t *testing.T) {
 			away := &absentLedger{Store: l.ledger, share: 2}
 			l.Ledger = away
 			l.answer = func(r *http.Request) *http.Response { return answerOf(tc.status, "{}") }
-			var statuses []string
+			var statuses, reasons []string
 			for range 3 {
 				resp, _ := l.post("/send", `{"to":"bob"}`)
 				statuses = append(statuses, fmt.Sprint(resp.StatusCode))
+				reasons = append(reasons, l.last().Reason)
 				if resp.StatusCode == 503 && (resp.Header.Get("Retry-After") != "1" || resp.Header.Get("Quotagate-Error") != "store") {
 					t.Errorf("%v", resp.Header)
 				}
 			}
 			if got := strings.Join(statuses, " "); got != tc.statuses {
 				t.Errorf("answers %s, want %s", got, tc.statuses)
+			}
+			for _, r := range reasons {
+				if !strings.Contains(r, "the ledger did not answer") || strings.Contains(r, "replica's share") != (tc.policy == "local") {
+					t.Errorf("%s: the log says %q", tc.policy, r)
+				}
 			}
 			if len(away.charged) != tc.charged || strings.Join(away.settled, " ") != tc.settled {
 				t.Errorf("%d charged later, settled %q; want %d and %q", len(away.charged), away.settled, tc.charged, tc.settled)

@@ -27,7 +27,7 @@ func (t *transit) newRecord(decision string) *Record {
 		r.Messages = make([]RecordMessage, 1)
 		return r
 	}
-	r.Service, r.Class = t.sending.Service, t.sending.Class
+	r.Service, r.Class, r.Reason = t.sending.Service, t.sending.Class, t.onItsOwn()
 	r.Messages = make([]RecordMessage, t.sends())
 	for i := range r.Messages {
 		m := &t.sending.Messages[i]

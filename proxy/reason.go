@@ -15,6 +15,9 @@ import (
 // account's wall clock, rounded up to the second.
 func (t *transit) reason(ref rules.Refusal) (text string) {
 	why, again := t.cause(ref)
+	if t.byShare {
+		defer func() { text += "; " + t.onItsOwn() }()
+	}
 	if more := t.topUp(); more != "" {
 		defer func() { text += "; more: " + more }()
 	}

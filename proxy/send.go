@@ -178,7 +178,11 @@ func (t *transit) settle(resp *http.Response, took time.Duration) {
 	}
 	t.cool(outcomes, resp, now)
 	r := t.newRecord(DecisionForward)
-	r.Status, r.Upstream, r.Reason = resp.StatusCode, took, reason
+	r.Status, r.Upstream = resp.StatusCode, took
+	if r.Reason != "" && reason != "" {
+		r.Reason += "; "
+	}
+	r.Reason += reason
 	for i := range r.Messages {
 		r.Messages[i].Outcome = outcomeName(outcomes[i])
 	}

@@ -40,6 +40,7 @@ type transit struct {
 	slotted  bool            // waited for the slot of the same message
 	unasked  bool            // forwarded, because the ledger did not answer
 	local    int             // how often this replica's share was asked instead
+	byShare  bool            // the decision is this replica's share's
 	coolings []RecordCooling // that the answer brought
 }
 
@@ -162,6 +163,7 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 	if err != nil {
 		return storeError{err}
 	}
+	t.byShare = false
 	t.took(d)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -46,7 +47,14 @@ func (c *config) whyShut(err error) error {
 		return hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, ratelimit.ErrLocked),
 			"send through the one that runs, or stop it first: two ledgers would count the same account twice over")
 	}
-	return c.ours(hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data"))
+	why := fmt.Errorf("open the ledger in %s: %w", c.Data, err)
+	switch {
+	case errors.Is(err, ratelimit.ErrCorrupt):
+		return hinted(why, "an export can be the backup: move %s away, then `quotagate quota import FILE`", ledgerFile)
+	case errors.Is(err, fs.ErrNotExist):
+		return hinted(why, "nothing has been counted there yet; see --data")
+	}
+	return c.ours(hinted(why, "name another directory with --data"))
 }
 
 // ledgerExists reports whether the data directory has a ledger, or might.
