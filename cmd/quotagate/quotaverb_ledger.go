@@ -49,7 +49,7 @@ func (c *config) standstill(log *slog.Logger) (*standstill, error) {
 		return nil, hinted(fmt.Errorf("the ledger in %s is in use by another quotagate, and none answers on %s", c.Data, c.Admin),
 			"name the admin address of that one with --admin")
 	case err != nil:
-		return nil, c.ours(hinted(fmt.Errorf("open the ledger in %s: %w", c.Data, err), "name another directory with --data"))
+		return nil, c.whyShut(err)
 	}
 	return &standstill{set, ledger}, nil
 }
