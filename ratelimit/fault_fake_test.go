@@ -206,11 +206,11 @@ func (p fakePrimary) leave(_ context.Context, replica string) error {
 	return nil
 }
 
-func (p fakePrimary) mark(ctx context.Context, marker string, over bool) (string, error) {
+func (p fakePrimary) mark(ctx context.Context, marker, was string) (string, error) {
 	return reach(ctx, p, func(*Memory) (string, error) {
 		p.s.mu.Lock()
 		defer p.s.mu.Unlock()
-		if p.s.marker == "" || over {
+		if p.s.marker == was {
 			p.s.marker = marker
 		}
 		return p.s.marker, nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,9 +65,9 @@ type witness interface {
 	// beat announces this replica and the state for which it has settled.
 	beat(ctx context.Context, replica string, ttl int64, settled string) (rollCall, error)
 	leave(ctx context.Context, replica string) error
-	// mark gives the store a marker if it has none, or another one, and
-	// returns the one that it has.
-	mark(ctx context.Context, marker string, over bool) (string, error)
+	// mark gives the store a marker in the place of was, "" for none, if that is
+	// the one that it has, and returns the one that it has then.
+	mark(ctx context.Context, marker, was string) (string, error)
 	// inspect finds what a person should know of the store.
 	inspect(ctx context.Context) []finding
 }
@@ -106,6 +107,7 @@ var _ Store = (*Guarded)(nil)
 // held is an open reservation of ours.
 type held struct {
 	request Request
+	account string // that was charged
 	at      int64
 	local   bool // decided by the local store
 	sent    bool // let go
@@ -192,16 +194,19 @@ func (g *Guarded) Reserve(ctx context.Context, r Request) (Decision, error) {
 	switch {
 	case err != nil:
 		if !r.Dry && !refusedOutright(err) {
-			g.giveBackLater(r.ID)
+			g.giveBackLater(&held{request: r, account: r.Account})
 		}
 		return Decision{}, err
 	case r.Dry || d.Verdict > Booked:
 		return d, nil
 	case g.superseded():
-		g.giveBackLater(r.ID)
+		g.giveBackLater(&held{request: r, account: d.Account})
 		return Decision{}, g.wait()
 	}
-	g.hold(&held{request: r, at: d.At, sent: d.Verdict == Go})
+	if d.Verdict == Booked { // what was to be given back of that id is this, or was
+		g.noted(g.book.drop("r " + r.ID))
+	}
+	g.hold(&held{request: r, account: d.Account, at: d.At, sent: d.Verdict == Go})
 	return d, nil
 }
 
@@ -221,17 +226,17 @@ func (g *Guarded) Fire(ctx context.Context, id string) (Decision, error) {
 	switch {
 	case err != nil:
 		if !onItsWay && !refusedOutright(err) {
-			g.giveBackLater(id)
+			g.giveBackLater(heldOr(h, id))
 		}
 		return Decision{}, err
 	case g.superseded():
 		if !onItsWay {
-			g.giveBackLater(id)
+			g.giveBackLater(heldOr(h, id))
 		}
 		return Decision{}, g.wait()
 	case h == nil:
 	case d.Verdict == Go:
-		g.hold(&held{request: h.request, at: d.At, sent: true, items: h.items})
+		g.hold(&held{request: h.request, account: h.account, at: d.At, sent: true, items: h.items})
 	case d.Verdict != Booked && !onItsWay:
 		g.release(id)
 	}
@@ -273,7 +278,29 @@ func (g *Guarded) hold(h *held) {
 }
 
 func (g *Guarded) note(h *held) *note {
-	return &note{Key: "r " + h.request.ID, When: g.now(), ID: h.request.ID, Request: &h.request, At: h.at, Items: h.items}
+	n := g.about(h)
+	n.Request, n.At, n.Items = &h.request, h.at, h.items
+	return n
+}
+
+// about names a reservation, so that a process that did not make it, and a
+// server that has forgotten its end, find it.
+func (g *Guarded) about(h *held) *note {
+	n := &note{Key: "r " + h.request.ID, When: g.now(), ID: h.request.ID, Account: h.account}
+	for i := range h.request.Claims {
+		if s := h.request.Claims[i].Scope; s != "" && s != h.account && !slices.Contains(n.Scopes, s) {
+			n.Scopes = append(n.Scopes, s)
+		}
+	}
+	return n
+}
+
+// heldOr is what is known of a reservation, if only its id.
+func heldOr(h *held, id string) *held {
+	if h == nil {
+		h = &held{request: Request{ID: id}}
+	}
+	return h
 }
 
 func (g *Guarded) find(id string) *held {
@@ -292,9 +319,11 @@ func (g *Guarded) release(id string) *held {
 
 // giveBackLater makes sure that nothing stays charged for a reservation that
 // its caller was told nothing of.
-func (g *Guarded) giveBackLater(id string) {
-	g.release(id)
-	g.noted(g.book.put(&note{Key: "r " + id, When: g.now(), ID: id, Back: true, Owed: true, Doubt: true}))
+func (g *Guarded) giveBackLater(h *held) {
+	g.release(h.request.ID)
+	n := g.about(h)
+	n.Back, n.Owed, n.Doubt = true, true, true
+	g.noted(g.book.put(n))
 }
 
 func (g *Guarded) now() int64 { return g.o.Now().UnixMilli() }

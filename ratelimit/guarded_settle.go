@@ -110,16 +110,26 @@ func (g *Guarded) recognise(ctx context.Context, marker string) error {
 	if known == "" && marker == "" {
 		ctx, cancel := g.bounded(ctx)
 		defer cancel()
-		var err error
-		if marker, err = g.witness.mark(ctx, newName(), false); err != nil {
+		mine := newName()
+		switch theirs, err := g.witness.mark(ctx, mine, ""); {
+		case err != nil:
 			return err
+		case theirs == mine:
+			marker = mine
+		default:
+			// Another was first; or it is missing on a part of the store only.
+			roll, err := g.beat(ctx)
+			if err != nil {
+				return err
+			}
+			marker = roll.Marker
 		}
 	}
-	switch before, accepted := accepts(marker); {
+	switch {
 	case marker == known:
 		return nil
-	case known == "":
-	case accepted && before == known:
+	case marker != "" && known == "":
+	case accepts(marker, known):
 		g.log.Warn("the store of the quotas was accepted without what it had counted")
 		g.settled.Store(0) // it knows nothing of what was sent
 	case marker == "":
@@ -131,11 +141,29 @@ func (g *Guarded) recognise(ctx context.Context, marker string) error {
 	return nil
 }
 
-// A marker written by AcceptEmpty names the one in whose place it is, so that
-// the other replicas accept it too.
-func accepts(marker string) (before string, ok bool) {
-	_, before, ok = strings.Cut(marker, "<")
-	return before, ok
+// A marker written by AcceptEmpty names those in whose place it is, the latest
+// first, so that the other replicas accept it too, also one that has missed
+// some of them.
+func accepts(marker, known string) bool {
+	name, _, _ := strings.Cut(known, "<")
+	names := strings.Split(marker, "<")
+	return name != "" && slices.Contains(names[1:], name)
+}
+
+// markers is how many a marker may name.
+const markers = 16
+
+// inPlaceOf is a marker that those with either of these accept.
+func inPlaceOf(name, known, was string) string {
+	names, a, b := []string{name}, strings.Split(known, "<"), strings.Split(was, "<")
+	for i := range max(len(a), len(b)) {
+		for _, list := range [][]string{a, b} {
+			if i < len(list) && list[i] != "" && !slices.Contains(names, list[i]) {
+				names = append(names, list[i])
+			}
+		}
+	}
+	return strings.Join(names[:min(len(names), markers)], "<")
 }
 
 // forgotten shuts the gate for a store that has lost its data.
@@ -158,14 +186,22 @@ func (g *Guarded) AcceptEmpty(ctx context.Context) error {
 	default:
 		return errors.New("accept the store of the quotas: it has not lost anything")
 	}
-	known, name := g.book.remembered(), newName()
+	known, name, was := g.book.remembered(), newName(), ""
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
-	marker, err := g.witness.mark(ctx, name+"<"+known, true)
-	if err != nil {
-		return fmt.Errorf("accept the store of the quotas: %w", err)
+	for {
+		mine := inPlaceOf(name, known, was)
+		marker, err := g.witness.mark(ctx, mine, was)
+		if err != nil {
+			return fmt.Errorf("accept the store of the quotas: %w", err)
+		}
+		// Another replica may have accepted it before.
+		if marker == mine || accepts(marker, known) {
+			g.noted(g.book.remember(marker))
+			break
+		}
+		was = marker
 	}
-	g.noted(g.book.remember(marker))
 	g.settled.Store(0) // it knows nothing of what was sent
 	g.log.Warn("the store of the quotas is accepted without what it had counted: every quota is open anew")
 	g.poke()
@@ -272,7 +308,7 @@ func (g *Guarded) tell(ctx context.Context, all bool) (int, error) {
 func (g *Guarded) repeat(ctx context.Context, n *note) error {
 	switch {
 	case n.Back:
-		return g.primary.Cancel(ctx, n.ID)
+		return g.backAgain(ctx, n, g.primary.Cancel(ctx, n.ID))
 	case n.Request != nil:
 		c, ok := g.primary.(charger)
 		if !ok {
@@ -286,9 +322,9 @@ func (g *Guarded) repeat(ctx context.Context, n *note) error {
 		if err != nil || len(n.Items) == 0 {
 			return err
 		}
-		return g.primary.CancelItems(ctx, n.ID, n.Items)
+		return g.backAgain(ctx, n, g.primary.CancelItems(ctx, n.ID, n.Items))
 	case len(n.Items) > 0:
-		return g.primary.CancelItems(ctx, n.ID, n.Items)
+		return g.backAgain(ctx, n, g.primary.CancelItems(ctx, n.ID, n.Items))
 	case n.Cooling != nil:
 		_, err := g.primary.Cool(ctx, *n.Cooling)
 		return err
@@ -300,6 +336,20 @@ func (g *Guarded) repeat(ctx context.Context, n *note) error {
 		return g.primary.Pause(ctx, n.Account, n.Hold)
 	}
 	return nil
+}
+
+// A finder gives back what it does not know any more: the server that another
+// took over had given it back, or a process that is no more.
+type finder interface {
+	cancelOf(ctx context.Context, n *note) error
+}
+
+// backAgain follows a call that gave back what the store itself remembers.
+func (g *Guarded) backAgain(ctx context.Context, n *note, err error) error {
+	if f, ok := g.primary.(finder); ok && err == nil && n.Account != "" {
+		return f.cancelOf(ctx, n)
+	}
+	return err
 }
 
 // without leaves out the claims of some items.

@@ -47,11 +47,14 @@ func (g *Guarded) Keep(ctx context.Context, id string) error {
 
 // Cancel implements Store.
 func (g *Guarded) Cancel(ctx context.Context, id string) error {
-	if h := g.release(id); h != nil && h.local {
+	h := g.release(id)
+	if h != nil && h.local {
 		g.noted(g.book.drop(localNote(id)))
 		return g.local.Cancel(ctx, id)
 	}
-	return g.tellable(ctx, &note{Key: "r " + id, ID: id, Back: true}, func(ctx context.Context) error { return g.primary.Cancel(ctx, id) })
+	n := g.about(heldOr(h, id))
+	n.Back = true
+	return g.tellable(ctx, n, func(ctx context.Context) error { return g.primary.Cancel(ctx, id) })
 }
 
 // CancelItems implements Store.
@@ -59,9 +62,10 @@ func (g *Guarded) CancelItems(ctx context.Context, id string, items []int) error
 	if len(items) == 0 {
 		return ctx.Err()
 	}
-	n := &note{Key: "r " + id, ID: id, Items: items}
 	g.mu.Lock()
 	h := g.open[id]
+	n := g.about(heldOr(h, id))
+	n.Items = items
 	if h != nil {
 		h.items = append(slices.Clone(h.items), items...)
 		n.Items = h.items

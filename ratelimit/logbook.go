@@ -45,7 +45,8 @@ type note struct {
 	Items   []int    // of which these were given back
 	Back    bool     // or all of it
 
-	Account string // for Gift and Hold
+	Account string // whose it is; for Gift and Hold too
+	Scopes  []string
 	Cooling *Cooling
 	Event   *Event
 	Gift    *Gift

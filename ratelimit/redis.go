@@ -61,7 +61,8 @@ type Redis struct {
 	open    map[string]*ticket
 	closed  atomic.Bool
 	lagging atomic.Bool
-	ordinal *atomic.Int64 // for tests
+	marker  atomic.Pointer[string] // that the last beat has seen
+	ordinal *atomic.Int64          // for tests
 }
 
 var _ Store = (*Redis)(nil)

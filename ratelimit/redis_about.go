@@ -20,7 +20,7 @@ func (s *Redis) Pause(ctx context.Context, account string, h *Hold) error {
 			return append(b, ",0"...)
 		}
 		b = appendText(append(b, ",["...), escape(h.Name))
-		b = appendInts(b, max(h.Until, 0))
+		b = appendInts(b, min(max(h.Until, 0), forever-1))
 		b = appendText(append(b, ','), escape(h.Why))
 		return append(appendInts(b, max(h.Ramp, 0)), ']')
 	}, nil)
@@ -84,7 +84,7 @@ func (s *Redis) Give(ctx context.Context, account string, gift Gift) error {
 	return s.tell(ctx, "give", account, func(b []byte) []byte {
 		b = appendText(append(b, ','), escape(gift.ID))
 		b = appendText(append(b, ','), escape(gift.Limit))
-		return appendInts(b, gift.Units, gift.End)
+		return appendInts(b, gift.Units, min(gift.End, forever-1))
 	}, nil)
 }
 

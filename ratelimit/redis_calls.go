@@ -361,9 +361,15 @@ func (s *Redis) cancelItemsOf(ctx context.Context, id string, items []int) error
 	if c == nil {
 		return nil
 	}
-	names := c.rest
-	c.rest = func(c *redisCall, b []byte) []byte {
-		b = append(names(c, b), ",["...)
+	c.rest = withItems(c.rest, items)
+	_, err := s.run(ctx, c)
+	return err
+}
+
+// withItems is a header with items behind it.
+func withItems(header func(*redisCall, []byte) []byte, items []int) func(*redisCall, []byte) []byte {
+	return func(c *redisCall, b []byte) []byte {
+		b = append(header(c, b), ",["...)
 		for i, n := range items {
 			if i > 0 {
 				b = append(b, ',')
@@ -372,6 +378,4 @@ func (s *Redis) cancelItemsOf(ctx context.Context, id string, items []int) error
 		}
 		return append(b, ']')
 	}
-	_, err := s.run(ctx, c)
-	return err
 }

@@ -214,7 +214,7 @@ func appendExtras(b []byte, claims []*Claim) []byte {
 			b = append(b, ',')
 		}
 		b = appendText(append(b, '['), escape(p.Label))
-		b = appendInts(b, p.Start, p.End, p.Units, flag(p.Accrued))
+		b = appendInts(b, p.Start, min(p.End, forever-1), p.Units, flag(p.Accrued))
 		b = append(b, ']')
 	}
 	b = append(b, ']')

@@ -89,21 +89,27 @@ func readMarker(ctx context.Context, c redis.UniversalClient, prefix string) (st
 	return marker, nil
 }
 
-// writeMarker writes a marker where there is none, or over what there is, and returns
-// the one that the store has afterwards: another replica may have been first.
-func writeMarker(ctx context.Context, c redis.UniversalClient, prefix, marker string, over bool) (string, error) {
+// swapMarker writes a marker in the place of another, once.
+var swapMarker = redis.NewScript(`
+local is = redis.call('GET', KEYS[1]) or ''
+if is == ARGV[2] then
+  redis.call('SET', KEYS[1], ARGV[1])
+  is = ARGV[1]
+end
+return is`)
+
+// writeMarker writes a marker in the place of another, "" for none, and returns
+// the one that the first key has afterwards: another replica may have been
+// first. The other keys of a Cluster are only written with the first: what is
+// missing there alone was lost.
+func writeMarker(ctx context.Context, c redis.UniversalClient, prefix, marker, was string) (string, error) {
 	keys := markerKeys(c, prefix)
-	var err error
-	if over {
-		err = c.Set(ctx, keys[0], marker, 0).Err()
-	} else {
-		err = c.SetNX(ctx, keys[0], marker, 0).Err()
-	}
+	is, err := swapMarker.Run(ctx, c, keys[:1], marker, was).Text()
 	if err != nil {
 		return "", fmt.Errorf("mark the store: %w", err)
 	}
-	if marker, err = c.Get(ctx, keys[0]).Result(); err != nil {
-		return "", fmt.Errorf("mark the store: %w", err)
+	if is != marker {
+		return is, nil
 	}
 	_, err = c.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, k := range keys[1:] {

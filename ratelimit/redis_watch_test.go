@@ -82,10 +82,10 @@ func TestTheRollCallKnowsWhoIsThereAndWhatIsMissing(t *testing.T) {
 			if err != nil || len(roll.Replicas) != 2 || roll.Settled["b"] != "this" || roll.State == "" || roll.Marker != "" || roll.Now == 0 {
 				t.Fatalf("roll %+v, %v", roll, err)
 			}
-			if got, err := writeMarker(ctx, c, "q1", "one", false); err != nil || got != "one" {
+			if got, err := writeMarker(ctx, c, "q1", "one", ""); err != nil || got != "one" {
 				t.Fatalf("marked %q, %v", got, err)
 			}
-			if got, err := writeMarker(ctx, c, "q1", "two", false); err != nil || got != "one" {
+			if got, err := writeMarker(ctx, c, "q1", "two", ""); err != nil || got != "one" {
 				t.Fatalf("marked %q over one, %v", got, err)
 			}
 			if roll, err = w.beat(ctx, c, "q1", "b", 60_000, "this"); err != nil || roll.Marker != "one" {
