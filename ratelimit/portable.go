@@ -21,6 +21,9 @@ type portableHeader struct {
 	Kind    string `json:"kind"`
 	Version int    `json:"version"`
 	Time    int64  `json:"time"` // the ledger's now
+	// Key is a word of whoever keeps exports, about the key that names were
+	// hashed under; it is not looked at here.
+	Key string `json:"key,omitempty"`
 }
 
 type portableRecord struct {
@@ -165,7 +168,7 @@ func (r *record) line() ([]byte, error) {
 }
 
 func headerLine(now int64) ([]byte, error) {
-	b, err := json.Marshal(portableHeader{portableKind, portableVersion, now})
+	b, err := json.Marshal(portableHeader{Kind: portableKind, Version: portableVersion, Time: now})
 	return append(b, '\n'), err
 }
 

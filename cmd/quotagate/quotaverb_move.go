@@ -60,7 +60,12 @@ func (p program) exporter(ctx context.Context, c *config, f *flags) (write func(
 	if !ok {
 		return nil, nil, errors.Join(errors.New("this store cannot be exported"), at.ledger.Close())
 	}
-	return from.Export, func() { at.ledger.Close() }, nil
+	key, err := c.hashForReading()
+	if err != nil {
+		return nil, nil, errors.Join(err, at.ledger.Close())
+	}
+	write = func(ctx context.Context, w io.Writer) error { return from.Export(ctx, &keyedWriter{w, key.id()}) }
+	return write, func() { at.ledger.Close() }, nil
 }
 
 // export copies the running proxy's ledger, which may take longer than any
@@ -144,6 +149,9 @@ func (p program) importFrom(ctx context.Context, c *config, f *flags, from io.Re
 	}
 	key, err := c.openHashKey()
 	if err != nil {
+		return err
+	}
+	if from, err = countedUnder(key, from); err != nil {
 		return err
 	}
 	var to ratelimit.Store

@@ -76,6 +76,7 @@ type ledger struct {
 	counters // where they really are: behind a guard that is the Redis
 	rates    ratelimit.Rates
 	guarded  *ratelimit.Guarded // nil where the store is this proxy's alone
+	keyID    string             // of the key that it is counted under
 }
 
 // counters can be moved.
@@ -102,7 +103,7 @@ func openStore(ctx context.Context, c *config, key *hashKey, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{Store: store, rates: ratelimit.NewLocalRates(ratelimit.Options{Log: log})}
+	l := &ledger{Store: store, rates: ratelimit.NewLocalRates(ratelimit.Options{Log: log}), keyID: key.id()}
 	l.counters, _ = store.(counters)
 	return l, nil
 }
@@ -126,7 +127,7 @@ func (c *config) openShared(ctx context.Context, key *hashKey, log *slog.Logger)
 	if err != nil {
 		return nil, errors.Join(c.ours(hinted(fmt.Errorf("open the journal of the shared store: %w", err), "name another directory with --data")), local.Close(), redis.Close())
 	}
-	l := &ledger{Store: guarded, rates: redis.Rates(), guarded: guarded}
+	l := &ledger{Store: guarded, rates: redis.Rates(), guarded: guarded, keyID: key.id()}
 	l.counters, _ = any(redis).(counters)
 	return l, nil
 }
@@ -197,7 +198,7 @@ func (l *ledger) export(ctx context.Context, w io.Writer) error {
 	if l.counters == nil {
 		return fmt.Errorf("this store cannot be exported")
 	}
-	return l.Export(ctx, w)
+	return l.Export(ctx, &keyedWriter{w, l.keyID})
 }
 
 // fileExists reports whether a file is there, or might be.
