@@ -92,7 +92,7 @@ func failed(req *http.Request, err error, id string) *http.Response {
 // (draft-ietf-httpapi-ratelimit-headers-11, 2026-05-23), beside the fields
 // that the service itself may have set.
 func setQuota(h http.Header, d *ratelimit.Decision, claims []ratelimit.Claim) {
-	u := tightest(d)
+	u := tightest(d, claims)
 	if u == nil {
 		return
 	}
@@ -114,8 +114,9 @@ func setQuota(h http.Header, d *ratelimit.Decision, claims []ratelimit.Claim) {
 	h["Ratelimit-Policy"] = append(h["Ratelimit-Policy"], string(b))
 }
 
-// tightest is the enforced counter with the smallest share left, or nil.
-func tightest(d *ratelimit.Decision) *ratelimit.Use {
+// tightest is the enforced counter with the smallest share left, or nil. A ratio
+// is none: what is over its number goes, until its sample is full.
+func tightest(d *ratelimit.Decision, claims []ratelimit.Claim) *ratelimit.Use {
 	var best *ratelimit.Use
 	for i := range d.Uses {
 		u := &d.Uses[i]
@@ -124,6 +125,9 @@ func tightest(d *ratelimit.Decision) *ratelimit.Use {
 		}
 		// used/allow compared as fractions, without leaving the integers.
 		if best == nil || u.Used*best.Allow > best.Used*u.Allow {
+			if c := claimOf(claims, u.Limit); c != nil && c.Measure == ratelimit.Ratio {
+				continue
+			}
 			best = u
 		}
 	}

@@ -39,7 +39,7 @@ func (t *transit) newRecord(decision string) *Record {
 		if u := decider(d); u != nil {
 			r.Used, r.Allow = u.Used, u.Allow
 		}
-	} else if u := tightest(d); u != nil {
+	} else if u := tightest(d, t.claims); u != nil {
 		r.Limit, r.Used, r.Allow = u.Limit, u.Used, u.Allow
 	}
 	if decision == DecisionHold && d.At > 0 {

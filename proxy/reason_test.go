@@ -156,3 +156,19 @@ func TestAHoldSaysWhoIsStoppedAndWhy(t *testing.T) {
 		}
 	})
 }
+
+// A ratio lets go until its sample is full, so 3 of 2 is nothing to be told.
+func TestARatioIsNoQuotaThatIsNearlyUsedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, reasoned+"  - {name: answered, on: chat.message, reply_rate: 0.5, per: 7d, sample: 9}\n  - {name: day, on: chat.message, allow: 9, per: day}\n")
+		for range 3 {
+			resp, _ := l.post("/send", `{"to":"bob","text":"hello"}`)
+			if got := resp.Header.Get("RateLimit-Policy"); !strings.HasPrefix(got, `"day";q=9`) {
+				t.Errorf("%d %s", resp.StatusCode, got)
+			}
+			if r := l.last(); r.Limit != "day" {
+				t.Errorf("the record is of %s, %d of %d", r.Limit, r.Used, r.Allow)
+			}
+		}
+	})
+}

@@ -121,6 +121,7 @@ func writeAccount(w io.Writer, a *admin.Account, limits []limitScope, now time.T
 		}
 	}
 	switch hidden := len(a.Limits) - len(shown); {
+	case len(t.rows) == 0 && strings.HasPrefix(a.Name, "service:"):
 	case len(t.rows) == 0:
 		fmt.Fprintln(w, "  no limit binds it")
 	default:

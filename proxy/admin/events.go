@@ -134,6 +134,8 @@ func Give(ctx context.Context, set *rules.Set, ledger ratelimit.Store, account s
 		return wrong("there is no limit %q", q.Limit)
 	case limits[at].Measure != "allow" && limits[at].Measure != "credits":
 		return wrong("the limit %q counts nothing that can be given", q.Limit)
+	case limits[at].Scope != "" && !strings.HasPrefix(account, "service:"):
+		return wrong("the limit %q is of all accounts of a service together: give it to service:NAME, for instance %s", q.Limit, scopeOf(&limits[at]))
 	case q.Units <= 0:
 		return wrong("units is %d; it has to be 1 or more", q.Units)
 	case !q.Until.IsZero() && !q.Until.After(now):
@@ -151,6 +153,15 @@ func Give(ctx context.Context, set *rules.Set, ledger ratelimit.Store, account s
 		g.End = q.Until.UnixMilli()
 	}
 	return ledger.Give(ctx, account, g)
+}
+
+// scopeOf is the account of a scope: that of the first message that counts.
+func scopeOf(l *rules.LimitInfo) string {
+	if len(l.On) == 0 {
+		return "service:slack"
+	}
+	service, _, _ := strings.Cut(l.On[0], ".")
+	return "service:" + service
 }
 
 // takesGifts reports whether a limit is one that pots can pay for.

@@ -27,6 +27,7 @@ limits:
   - {name: chat.follow, on: chat.message, unanswered: 1, by: recipient}
   - {name: chat.day, on: chat.message, allow: 2, per: day}
   - {name: chat.pace, on: chat.message, pace: 1ms, wait: 1s}
+  - {name: chat.all, on: chat.message, allow: 1000, per: day, scope: service}
   - {name: chat.rate, on: chat.message, rate: 1000, per: second, wait: 1s}
   - {name: chat.unanswered, on: chat.message, unanswered: 100, by: recipient}
 accounts: {anna: {identity: [{chat.token: annas-token}, {proxy_user: anna}]}}
@@ -128,6 +129,7 @@ func TestWhatIsToldWrongChangesNothing(t *testing.T) {
 		{give, `{"limit":"chat.day","units":1,"until":"2026-11-21T11:00:00Z"}`, 400},
 		{give, `{"limit":"chat.pace","units":1}`, 400},
 		{give, `{"limit":"chat.rate","units":1}`, 400},
+		{give, `{"limit":"chat.all","units":1}`, 400},
 		{give, `{"limit":"chat.unanswered","units":1}`, 400},
 	} {
 		if w := d.ask("POST", tc.path, tc.body); w.Code != tc.code {
