@@ -82,6 +82,8 @@ func failureOf(err error) failure {
 		return failure{http.StatusServiceUnavailable, "busy", "too many requests wait already; nothing was sent"}
 	case errors.Is(err, ratelimit.ErrSkew):
 		return failure{http.StatusServiceUnavailable, "clock", "the system clock and the ledger's are far apart; nothing was sent"}
+	case errors.Is(err, ratelimit.ErrTooMany):
+		return failure{http.StatusRequestEntityTooLarge, "large", "the request has more messages than can be counted at once; send it in parts; nothing was sent"}
 	case errors.As(err, &store), errors.Is(err, ratelimit.ErrStopped):
 		return failure{http.StatusServiceUnavailable, "store", "the ledger did not answer, so nothing was sent"}
 	case errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):

@@ -29,7 +29,7 @@ const mostLocal = 8
 // one for it. Otherwise it returns the error.
 func (t *transit) fallBack(ctx context.Context, err error) error {
 	var store storeError
-	if !errors.As(err, &store) || ctx.Err() != nil || errors.Is(err, ratelimit.ErrSkew) {
+	if !errors.As(err, &store) || ctx.Err() != nil || errors.Is(err, ratelimit.ErrSkew) || errors.Is(err, ratelimit.ErrInvalid) {
 		return err
 	}
 	if t.account == "" && len(t.sending.Identities) > 0 {

@@ -149,3 +149,26 @@ type brokenStore struct{ ratelimit.Store }
 func (brokenStore) Resolve(context.Context, []string) (string, error) {
 	return "", errAway
 }
+
+// A tooMuch ledger answers that it will not take the request.
+type tooMuch struct{ absentLedger }
+
+func (l *tooMuch) Reserve(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
+	return ratelimit.Decision{}, fmt.Errorf("%w: %w", ratelimit.ErrInvalid, ratelimit.ErrTooMany)
+}
+
+func (l *tooMuch) Resolve(_ context.Context, identities []string) (string, error) {
+	return identities[0], nil
+}
+
+// No policy for a ledger that does not answer lets through what it refuses.
+func TestWhatTheLedgerDoesNotTakeIsNotForwarded(t *testing.T) {
+	for _, word := range []string{"forward", "local"} {
+		l := newLab(t, policy(word))
+		l.Ledger = &tooMuch{absentLedger{Store: l.ledger, share: 2}}
+		l.answer = func(*http.Request) *http.Response { t.Error("it was sent"); return answerOf(200, "{}") }
+		if resp, _ := l.post("/send", `{"to":"bob"}`); resp.StatusCode != 413 || resp.Header.Get("Quotagate-Error") != "large" {
+			t.Errorf("%s: %d %v", word, resp.StatusCode, resp.Header)
+		}
+	}
+}

@@ -103,7 +103,8 @@ func (gift *Gift) check(account string) error {
 
 // Charge charges what is known to have been sent at a time (ms), whatever the
 // room, and reserves nothing. It does nothing for an id that the store knows, or
-// that was charged so within the last day.
+// that was charged so within the last day. It takes what Reserve would find too
+// large: it was sent.
 func (s *Redis) Charge(ctx context.Context, r Request, at int64) error {
 	if err := s.enter(ctx); err != nil {
 		return err

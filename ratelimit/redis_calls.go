@@ -18,6 +18,9 @@ func (s *Redis) Reserve(ctx context.Context, r Request) (Decision, error) {
 	if err := r.valid(); err != nil {
 		return Decision{}, err
 	}
+	if err := r.fits(); err != nil {
+		return Decision{}, err
+	}
 	if s.cluster {
 		return s.reserveOnCluster(ctx, &r)
 	}

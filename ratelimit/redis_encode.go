@@ -245,11 +245,11 @@ func appendLikeness(b []byte, l *Likeness) []byte {
 // reads lists the keys and recipients of a request, and the fields of the
 // account that its decision is known to look at beside the claims' counters.
 func reads(r *Request) (keys, fields []string) {
+	seen := map[string]bool{}
 	see := func(key string) {
-		if key != "" {
-			if key = escape(key); !slices.Contains(keys, key) {
-				keys = append(keys, key)
-			}
+		if key != "" && !seen[key] {
+			seen[key] = true
+			keys = append(keys, escape(key))
 		}
 	}
 	for i := range r.Claims {

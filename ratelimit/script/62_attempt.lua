@@ -114,18 +114,25 @@ end
 -- owe notes the charges that a reply would give back.
 local function owe(a, id, d, i, charges, at)
   local until_ = at + d.x[3]
-  for _, ch in ipairs(charges) do
-    if type(ch) == 'table' and ch[1] == i and ch[6] then
+  local from = #charges -- its own are the last
+  while from > 0 and (type(charges[from]) == 'string' or charges[from][1] == i) do
+    from = from - 1
+  end
+  for j = from + 1, #charges do
+    local ch = charges[j]
+    if type(ch) == 'table' and ch[6] then
       local r = recordFor(a, canonical(a, ch[6]))
-      local kept = {}
-      for _, o in ipairs(r[5]) do
-        -- What was given back is remembered for as long as its reservation.
-        if o[3] + LINGERS > now and not (o[6] == 1 and o[2] + 3600000 < now) then
-          kept[#kept + 1] = o
+      if not r.tidy then
+        local kept = {}
+        for _, o in ipairs(r[5]) do
+          -- What was given back is remembered for as long as its reservation.
+          if o[3] + LINGERS > now and not (o[6] == 1 and o[2] + 3600000 < now) then
+            kept[#kept + 1] = o
+          end
         end
+        r[5], r.tidy = kept, true
       end
-      r[5] = kept
-      insert(kept, {id, at, until_, fieldName(d), chargeText(ch), 0})
+      insert(r[5], {id, at, until_, fieldName(d), chargeText(ch), 0})
       lasts(a, until_ + LINGERS)
     end
   end

@@ -34,7 +34,7 @@ local function distinctRolling(k)
       mine[own[i]] = true
     end
     while true do
-      local latest, news, till = {}, #own, FOREVER
+      local latest, last, news, till = {}, 0, #own, FOREVER
       if c then
         for who, times in pairs(c[4]) do
           local t = times[#times - 1]
@@ -44,20 +44,21 @@ local function distinctRolling(k)
               till = t + span < till and t + span or till
             else
               latest[#latest + 1] = t
+              last = t > last and t or last
             end
           end
         end
       end
-      sort(latest)
       -- Who counts already takes no more room: unless it would now count beside
       -- one that is booked for when it would have counted no more.
-      if news == 0 and (not latest[1] or latest[#latest] < till) then
+      if news == 0 and last < till then
         return at
       end
       local needed = #latest + #own
       if needed <= p.allow(d, at) then
         return at
       end
+      sort(latest)
       local soon, excess = FOREVER, needed - d.allow
       if excess > 0 then -- so many must leave, whatever grows
         if latest[excess] then
@@ -104,20 +105,25 @@ local function distinctRolling(k)
 
   function k.charge(c, d, cost, at, who)
     local span = d.A[d.b]
-    for w, times in pairs(c[4]) do
-      while times[1] and times[1] <= now - span do
-        remove(times, 1)
-        remove(times, 1)
+    local before = d.counted -- by the claims before it
+    if not before then
+      for w, times in pairs(c[4]) do
+        while times[1] and times[1] <= now - span do
+          remove(times, 1)
+          remove(times, 1)
+        end
+        if not times[1] then
+          c[4][w] = nil
+        end
       end
-      if not times[1] then
-        c[4][w] = nil
-      end
+      before = counted(c, at - span, span)
     end
     c[2] = span
-    local before = counted(c, at - span, span)
+    local times = c[4][who]
+    local news = times and times[#times - 1] > at - span and 0 or 1
     see(c, who, at, 1)
-    local after = counted(c, at - span, span)
-    local warn = crosses(d.warn, before, after - before) and c[3] <= at - span
+    d.counted = before + news
+    local warn = crosses(d.warn, before, news) and c[3] <= at - span
     if warn then
       c[3] = at
     end

@@ -90,7 +90,8 @@ local function reservations()
     if r then
       for i, o in ipairs(r[5]) do
         if o[1] == id and o[4] == f then
-          local other = chargeOf(o[5])
+          local other = o.charge or chargeOf(o[5])
+          o.charge = other
           if other[2] == ch[2] and other[6] == ch[6] then
             return o, i, who
           end
