@@ -191,6 +191,7 @@ type redisCall struct {
 	rest  func(c *redisCall, b []byte) []byte // the header after the names
 	body  []byte
 	told  map[string]string // holds of services on other servers
+	quick []byte            // see redis_quick.go
 }
 
 // run carries a call out, on the account that its first name stands for.
@@ -242,7 +243,11 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 
 func (s *Redis) once(ctx context.Context, c *redisCall) (scriptReply, error) {
 	head := append(c.rest(c, appendTexts([]byte{'['}, escaped(c.names))), ']')
-	args := []any{c.verb, head, c.body, toldOf(c.told)}
+	quick := c.quick
+	if len(c.names) > 1 || len(c.told) > 0 {
+		quick = nil
+	}
+	args := []any{c.verb, head, c.body, toldOf(c.told), quick}
 	if s.tested {
 		args = append(args, s.wall().UnixMilli(), s.ordinal.Add(1))
 	}

@@ -95,6 +95,9 @@ func (s *Redis) reservation(r *Request, g *grouped, token string, from int64) *r
 	}
 	c.body = appendDemands(nil, g, c.names[0], c.names[1:1+c.more])
 	keys, fields := reads(r)
+	if from == 0 && len(c.names) == 1 {
+		c.quick = quick(r, g, token, keys)
+	}
 	c.rest = func(c *redisCall, b []byte) []byte {
 		b = appendText(append(b, ','), escape(r.ID))
 		b = appendText(append(b, ','), token)
