@@ -90,6 +90,14 @@ func TestTheQuickWayDecidesAsTheWholeScript(t *testing.T) {
 			clock.add(1 + random.Int64N(60))
 		}
 	}
+	// After a quiet fortnight, what expires has to be put off.
+	clock.add(14 * day)
+	for _, s := range []*Redis{counted, whole} {
+		r := Request{ID: "late", Account: "account0", Claims: []Claim{{Limit: "second", Measure: Rolling, Span: 1000, Allow: 12, Cost: 1}}}
+		if d, err := s.Reserve(t.Context(), r); err != nil || d.Verdict != Go {
+			t.Fatal(d, err)
+		}
+	}
 	ways := 0
 	for _, account := range []string{"account0", "account1"} {
 		mine, other := counted.keys([]string{account}, account, "x")[0], whole.keys([]string{account}, account, "x")[0]
