@@ -161,11 +161,11 @@ func (g *Guarded) run(ctx context.Context) {
 	}
 }
 
-// Down returns why the store is not asked, and since when; nil while it is.
-func (g *Guarded) Down() (error, time.Time) {
+// Down returns since when the store is not asked, and why; nil while it is.
+func (g *Guarded) Down() (time.Time, error) {
 	c := g.gate.closed()
 	if c == nil {
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
-	return c.unavailable(), c.since
+	return c.since, c.unavailable()
 }

@@ -25,8 +25,6 @@ const (
 
 type ratioKind struct{ rollingKind }
 
-func (ratioKind) needs(m *demand) []string { return m.recipients() }
-
 // enough reports whether so many good ones among so many messages let more
 // through.
 func (cl *Claim) enough(sent, good int64) bool {

@@ -39,10 +39,10 @@ func TestOnAClusterNoServersClockIsTheOthers(t *testing.T) {
 	_, list := sharedBy(t, url+"?read_timeout=10s", 1)
 	fake := list[0]
 	fake.ask(pace("pace", minute).scoped("service:x"))
-	d, id := fake.ask(pace("pace", minute).scoped("service:x").waiting(hour), own)
+	d, _ := fake.ask(pace("pace", minute).scoped("service:x").waiting(hour), own)
 	fake.want(d, Later, t0+minute, "pace")
 	_, _ = fake.ask(pace("both", minute), pace("pace2", minute).scoped("service:x"))
-	d, id = fake.ask(pace("both", minute).waiting(hour), pace("pace2", minute).scoped("service:x").waiting(hour))
+	d, id := fake.ask(pace("both", minute).waiting(hour), pace("pace2", minute).scoped("service:x").waiting(hour))
 	fake.want(d, Booked, t0+minute, "both")
 	fake.clock.add(minute - 5)
 	store := fake.Store.(*Redis)

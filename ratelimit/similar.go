@@ -123,22 +123,6 @@ func (m *demand) groupsOf(l *Likeness, at int64) (groups []likeGroup) {
 	return groups
 }
 
-func (similarKind) needs(m *demand) (keys []string) {
-	for i, cl := range m.claims {
-		l := cl.Likeness
-		if l == nil || i > 0 && l == m.claims[i-1].Likeness {
-			continue
-		}
-		for _, band := range l.Bands {
-			keys = append(keys, bandKey+band)
-			for _, name := range m.other(bandKey+band).find(cl.Limit, Similar, inBand).groups() {
-				keys = append(keys, groupKey+name)
-			}
-		}
-	}
-	return keys
-}
-
 func (similarKind) earliest(m *demand, at int64) int64 {
 	for {
 		next := at

@@ -1,15 +1,14 @@
 package ratelimit
 
 // A TCP connection between a store and its server that a test breaks: answers
-// lost after the server has done what was asked, requests lost half way, and
-// delay; see testservers_test.go.
+// lost after the server has done what was asked, and requests lost half way; see
+// testservers_test.go.
 
 import (
 	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
-	"time"
 )
 
 // A wire forwards TCP connections to a server.
@@ -21,9 +20,8 @@ type wire struct {
 	target   string
 	conns    map[net.Conn]bool
 	refusing bool
-	answers  float64       // the share of answers that are lost, connection and all
-	requests float64       // the share of requests of which half arrives
-	delay    time.Duration // before each answer
+	answers  float64 // the share of answers that are lost, connection and all
+	requests float64 // the share of requests of which half arrives
 	rnd      *rand.Rand
 	cuts     int
 
@@ -55,13 +53,6 @@ func (w *wire) lose(answers, requests float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answers, w.requests = answers, requests
-}
-
-// slow delays every answer.
-func (w *wire) slow(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.delay = d
 }
 
 // refuse ends all connections and accepts no more, until told otherwise.
@@ -137,12 +128,7 @@ func (w *wire) pipe(to, from net.Conn, request bool) {
 	for {
 		n, err := from.Read(b)
 		if n > 0 {
-			lost, delay := w.fate(request)
-			if delay > 0 {
-				timer := time.NewTimer(delay)
-				<-timer.C
-			}
-			if lost {
+			if w.loses(request) {
 				if request {
 					_, _ = to.Write(b[:n/2])
 				}
@@ -158,17 +144,16 @@ func (w *wire) pipe(to, from net.Conn, request bool) {
 	}
 }
 
-func (w *wire) fate(request bool) (lost bool, delay time.Duration) {
+func (w *wire) loses(request bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	share := w.answers
 	if request {
 		share = w.requests
-	} else {
-		delay = w.delay
 	}
-	if lost = share > 0 && w.rnd.Float64() < share; lost {
+	lost := share > 0 && w.rnd.Float64() < share
+	if lost {
 		w.cuts++
 	}
-	return lost, delay
+	return lost
 }

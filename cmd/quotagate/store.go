@@ -172,7 +172,7 @@ func (l *ledger) down() string {
 	if l.guarded == nil {
 		return ""
 	}
-	err, since := l.guarded.Down()
+	since, err := l.guarded.Down()
 	if err == nil {
 		return ""
 	}
@@ -191,7 +191,7 @@ func (l *ledger) accept(ctx context.Context) error {
 // anybody would want in the place of an earlier export.
 func (l *ledger) export(ctx context.Context, w io.Writer) error {
 	if l.guarded != nil {
-		if err, _ := l.guarded.Down(); errors.Is(err, ratelimit.ErrForgot) {
+		if _, err := l.guarded.Down(); errors.Is(err, ratelimit.ErrForgot) {
 			return err
 		}
 	}
