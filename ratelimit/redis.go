@@ -244,8 +244,8 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 func (s *Redis) once(ctx context.Context, c *redisCall) (scriptReply, error) {
 	head := append(c.rest(c, appendTexts([]byte{'['}, escaped(c.names))), ']')
 	quick := c.quick
-	if len(c.names) > 1 || len(c.told) > 0 {
-		quick = nil
+	if c.verb != "reserve" || len(c.names) > 1 || len(c.told) > 0 {
+		quick = nil // only a request of this account alone goes that way
 	}
 	args := []any{c.verb, head, c.body, toldOf(c.told), quick}
 	if s.tested {
