@@ -91,14 +91,14 @@ func TestNothingIsOverWhenAMasterDies(t *testing.T) {
 		r := startReplica(t, m)
 		w := startWire(t, m.addr())
 		f := guardedReplicas(t, 3, w.url())
-		var j judge
-		var wg sync.WaitGroup
-		wg.Go(func() { f.flood(&j, "anna", claims...) })
-		eventually(t, "messages go", func() bool { return j.arrived.Load() > 500 })
 		eventually(t, "the replica knows the store", func() bool {
 			v, err := r.try("EXISTS", markerKey("q1"))
 			return err == nil && v == int64(1)
 		})
+		var j judge
+		var wg sync.WaitGroup
+		wg.Go(func() { f.flood(&j, "anna", claims...) })
+		eventually(t, "messages go", func() bool { return j.arrived.Load() > 500 })
 		r.pause() // it gets nothing any more: all from here on is lost
 		before := j.arrived.Load()
 		eventually(t, "messages go on", func() bool { return j.arrived.Load() > before+300 })
