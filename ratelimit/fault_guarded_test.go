@@ -77,6 +77,7 @@ func (t *guardedTest) away(err error) {
 	}
 }
 
+// pass lets time pass: that of the bubble, which takes none.
 func (t *guardedTest) pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

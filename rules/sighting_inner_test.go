@@ -133,7 +133,7 @@ func FuzzInner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, url, body, name, value string) {
 		text, err := json.Marshal(map[string]any{"requests": []any{map[string]any{"method": "POST", "url": url, "body": body, "headers": map[string]any{name: value}}}})
 		if err != nil {
-			t.Skip(err)
+			return // no body that a client could send
 		}
 		sight := s.Look(call(t, "POST", "https://graph.example/v1.0/$batch", "Authorization: Bearer b"))
 		d, err := sight.Read(text)
