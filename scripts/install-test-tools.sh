@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Install what the tests drive the proxy with, where it is missing: curl,
-# strace, util-linux (unshare, nsenter), redis-server (which is Sentinel too),
-# Python with requests and httpx, Node with the packages of e2e/clients. Quiet
-# and quick when nothing is missing. Starts no service.
+# openssl, strace, util-linux (unshare, nsenter), redis-server (which is Sentinel
+# too), Chromium and the certutil that fills its certificate database, nghttp,
+# slowhttptest and h2spec, Python with requests and httpx, Node with the packages
+# of e2e/clients. Quiet and quick when nothing is missing. Starts no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,13 +30,27 @@ without_services() {
 	return "$status"
 }
 
+# apt waits for another that is installing. `update` does not wait for another
+# `update`, whose lock is a different one: it is asked again.
+apt() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@"
+}
+refresh() {
+	local try
+	for try in 1 2 3 4 5; do
+		if apt update; then return; fi
+		sleep "$try"0
+	done
+	say "the lists of packages are not new: trying with those that are here"
+}
+
 # install PACKAGE…, by whatever package manager this system has.
 refreshed=
 install() {
 	say "installing $*"
 	if has apt-get; then
-		[ -n "$refreshed" ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-		without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+		[ -n "$refreshed" ] || refresh
+		without_services apt install -y --no-install-recommends "$@" >/dev/null
 	elif has dnf; then
 		as_root dnf install -y -q "$@"
 	elif has apk; then
@@ -60,14 +75,25 @@ missing=()
 need() { # need COMMAND DEBIAN FEDORA ALPINE HOMEBREW
 	has "$1" || missing+=($(package "${@:2}"))
 }
+first() { # first COMMAND…: the first of them that is here, or nothing
+	local all
+	all=$(command -v "$@" 2>/dev/null) || true
+	head -n 1 <<<"$all"
+}
 
-need curl   curl       curl       curl       curl
-need strace strace     strace     strace     -
-need unshare util-linux util-linux util-linux -
-need redis-server redis-server redis redis redis
-need redis-cli redis-tools redis redis redis
-need node   nodejs     nodejs     nodejs     node
-need npm    npm        nodejs-npm npm        node
+need curl         curl           curl         curl         curl
+need openssl      openssl        openssl      openssl      openssl
+need strace       strace         strace       strace       -
+need unshare      util-linux     util-linux   util-linux   -
+need redis-server redis-server   redis        redis        redis
+need redis-cli    redis-tools    redis        redis        redis
+need node         nodejs         nodejs       nodejs       node
+need npm          npm            nodejs-npm   npm          node
+need certutil     libnss3-tools  nss-tools    nss-tools    nss
+need nghttp       nghttp2-client nghttp2      nghttp2      nghttp2
+need slowhttptest slowhttptest   slowhttptest -            slowhttptest
+# Fedora's Chromium goes by the second name. Homebrew has none for the command line.
+[ -n "$(first chromium chromium-browser)" ] || need chromium chromium chromium chromium -
 
 # The system's own Python first: that is where its packages arrive.
 python_with() {
@@ -89,6 +115,13 @@ for module in requests httpx; do
 	fi
 done
 
+# The last release of h2spec, of 2018, predates modules: Go builds it all the same.
+bin=$PWD/.cache/bin
+if [ ! -x "$bin/h2spec" ]; then
+	say "go install h2spec"
+	log=$(GOBIN=$bin GOFLAGS= go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible 2>&1) || say "no h2spec: $log"
+fi
+
 # npm keeps its own copy of the lock file in node_modules: it is as new as the
 # last install. Node 20 is the oldest that these packages run on.
 node -e 'if (parseInt(process.versions.node) < 20) { console.error("test tools: Node 20 or newer is needed, this is " + process.version); process.exit(1) }'
@@ -98,4 +131,23 @@ if [ ! e2e/clients/node_modules/.package-lock.json -nt e2e/clients/package-lock.
 	touch e2e/clients/node_modules/.package-lock.json
 fi
 
-say "$(curl --version | head -n 1 | cut -d ' ' -f 1,2), redis $(redis-server --version | sed 's/.*v=\([^ ]*\).*/\1/'), node $(node --version), python requests and httpx, $(has strace && strace --version | head -n 1 || echo 'no strace')"
+# What the tests still miss is on the list without a version: they fail, and say
+# of what.
+version() { # version COMMAND ARG…: its name and the first number that it prints
+	local name=$1 number=
+	if has "$name"; then
+		number=$("$@" 2>&1 | grep -Eo -m 1 '[0-9]+\.[0-9]+(\.[0-9]+)*' | head -n 1) || true
+		echo "${name##*/} ${number:-here}"
+	else
+		echo "NO ${name##*/}"
+	fi
+}
+browser=$(first chromium chromium-browser)
+versions=(
+	"$(version curl --version)" "$(version openssl version)" "$(version redis-server --version)"
+	"$(version node --version)" "python requests and httpx"
+	"$(version "${browser:-chromium}" --version)" "$(has certutil && echo certutil || echo NO certutil)"
+	"$(version nghttp --version)" "$(version slowhttptest -h)"
+	"$([ -x "$bin/h2spec" ] && echo h2spec 2.2.1 || echo NO h2spec)" "$(version strace --version)"
+)
+say "$(printf '%s, ' "${versions[@]}" | sed 's/, $//')"

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 status=0
+PATH=$PWD/.cache/bin:$PATH # h2spec
 
 # The benchmarks are a module of their own, which the tests below do not reach.
 if [ -f bench/go.mod ]; then
