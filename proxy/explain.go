@@ -71,6 +71,8 @@ func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time)
 		x.Decision, x.Reason = DecisionForward, "shadow mode: it would be refused: "+r.barrier.reason
 	case r.barrier != nil:
 		x.Decision, x.Limit, x.Reason = DecisionReject, r.barrier.name, r.barrier.reason
+	case r.set.GovernedOnly() && !r.set.Names(call.Host):
+		x.Decision, x.Limit, x.Reason = DecisionReject, "egress", "no rule names this host, and the rules say egress: governed-only"
 	case r.service == "":
 		x.Reason = "no rule names this host: it is tunnelled untouched"
 	default:

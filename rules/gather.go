@@ -11,6 +11,7 @@ type gathered struct {
 	refusals map[string]*refusal
 	accounts map[string]*account
 	defaults []*defaults
+	egress   string // the strictest of all files
 	limits   map[string]*limit
 	credits  map[string]*credit
 	order    []*limit           // the limits in the order of the files
@@ -20,7 +21,7 @@ type gathered struct {
 func gather(l *loader) *gathered {
 	g := &gathered{
 		l: l, services: map[string]*service{}, refusals: map[string]*refusal{}, accounts: map[string]*account{},
-		limits: map[string]*limit{}, credits: map[string]*credit{}, home: map[*limit]*loaded{},
+		egress: open, limits: map[string]*limit{}, credits: map[string]*credit{}, home: map[*limit]*loaded{},
 	}
 	for _, f := range l.order {
 		g.file(f)
@@ -76,6 +77,9 @@ func (g *gathered) file(f *loaded) {
 	if f.file.Defaults != nil {
 		g.defaults = append(g.defaults, f.file.Defaults)
 	}
+	if f.file.Egress.S == governedOnly {
+		g.egress = governedOnly
+	}
 	for _, lim := range f.file.Limits {
 		name := lim.Name.S
 		if other := g.limits[name]; other != nil {
@@ -94,6 +98,9 @@ func (g *gathered) onlyLimits(f *loaded) {
 	const why = "this file is used by an account for itself alone, and cannot have %s:\nuse it at the top of the file, or move that part there"
 	if f.file.Defaults != nil {
 		at(f.file.Defaults.pos, why, "defaults")
+	}
+	if f.file.Egress.S != "" {
+		at(f.file.Egress.pos, why, "egress")
 	}
 	for _, a := range f.file.Accounts {
 		at(a.pos, why, "accounts")

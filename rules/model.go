@@ -17,6 +17,7 @@ type file struct {
 	AsOf     text                `yaml:"as_of" doc:"When what this file says was last checked: 2026-11 or 2026-11-21."`
 	Source   string              `yaml:"source" doc:"Where what this file says was read."`
 	Params   map[string]string   `yaml:"params" doc:"What whoever uses this file must give, each with a description; ${name} stands for the value."`
+	Egress   text                `yaml:"egress" enum:"open,governed-only" doc:"Which hosts a client may reach: any, or only those that the rules name. Of several files the stricter holds."`
 	Use      []use               `yaml:"use" doc:"Shipped packs and regimes by name, own files by path or glob."`
 	Defaults *defaults           `yaml:"defaults" doc:"What holds where an account or a limit says nothing."`
 	Accounts map[string]*account `yaml:"accounts" doc:"Accounts that have a name; all others are named by a keyed hash."`

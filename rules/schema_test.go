@@ -25,6 +25,7 @@ func TestTheSchemaTakesWhatTheDecoderTakes(t *testing.T) {
 		texts[name] = string(text)
 	}
 	texts["everything"] = `version: 1
+egress: governed-only
 use: [linkedin, {./m.yaml: {host: a.test}}]
 defaults: {timezone: UTC, plan: free, wait: 4s, unknown_account: reject, on_store_error: forward, mode: shadow}
 accounts:

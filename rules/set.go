@@ -16,6 +16,7 @@ type Set struct {
 	asOf     []checked // when files were last checked
 
 	mode    string // of the whole set: enforce or shadow
+	egress  string // open or governed-only
 	unknown string // what a message of nobody is: reject or shared
 
 	matcher  *matcher
@@ -76,6 +77,7 @@ func build(l *loader, o Options) *Set {
 	if o.Shadow {
 		s.mode = shadow
 	}
+	s.egress = g.egress
 	s.unknown = g.word(func(d *defaults) text { return d.UnknownAccount }, reject)
 	s.meet(g)
 	s.compile(g)
@@ -95,6 +97,9 @@ const (
 	forward = "forward"
 	local   = "local"
 	warn    = "warn"
+
+	open         = "open"
+	governedOnly = "governed-only"
 )
 
 // Revision names the content of the set: the same files, the same revision.
@@ -108,6 +113,10 @@ func (s *Set) Warnings() []Warning { return s.warnings }
 
 // Mode is enforce, or shadow where the whole set only counts.
 func (s *Set) Mode() string { return s.mode }
+
+// GovernedOnly reports whether clients may reach no other hosts than those
+// that the rules name.
+func (s *Set) GovernedOnly() bool { return s.egress == governedOnly }
 
 // Names reports whether a rule names a host; the host may carry a port. Calls
 // to such hosts are looked into, all others are not.

@@ -89,6 +89,9 @@ func writeSummary(w io.Writer, files string, set *rules.Set) {
 	if set.Mode() == "shadow" {
 		fmt.Fprintln(w, "  mode: shadow, so that limits count and never refuse")
 	}
+	if set.GovernedOnly() {
+		fmt.Fprintln(w, "  egress: governed-only, so that clients reach these hosts and no others")
+	}
 	for _, warning := range append(set.Warnings(), set.Aged(time.Now())...) {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
