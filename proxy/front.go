@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -46,9 +47,9 @@ func (discard) Printf(string, ...any) {}
 // connect decides one CONNECT. It never refuses a host for its quota: clients
 // cannot read an answer to CONNECT.
 func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
-	client, ok := s.identify(ctx.Req)
-	if !ok {
-		ctx.Resp = needCredentials(ctx.Req)
+	client, refused := s.identify(ctx.Req)
+	if refused != nil {
+		ctx.Resp = refused
 		return goproxy.RejectConnect, host
 	}
 	name, port, err := splitTarget(host, "")
@@ -122,17 +123,49 @@ func splitTarget(hostport, scheme string) (string, uint16, error) {
 	return host, uint16(n), nil
 }
 
-// identify tells who a request comes from, and takes the credentials off it.
-// false: credentials are wanted and these are none.
-func (s *Server) identify(r *http.Request) (*Client, bool) {
+// identify tells who a request comes from, and takes the credentials off it. It
+// returns the answer for who is not let in. A client certificate that was
+// verified is worth a password, and goes before one.
+func (s *Server) identify(r *http.Request) (*Client, *http.Response) {
 	user, password, given := proxyAuth(r)
 	r.Header.Del("Proxy-Authorization")
 	c := &Client{Addr: r.RemoteAddr, User: user}
-	if s.cfg.Authenticate == nil {
-		return c, true
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		c.User, c.Authenticated = certificateUser(r.TLS.VerifiedChains[0][0]), true
+		return c, nil
 	}
-	c.Authenticated = given && s.cfg.Authenticate(user, password)
-	return c, c.Authenticated
+	if s.cfg.Authenticate == nil {
+		return c, nil
+	}
+	switch {
+	case !given:
+	case s.cfg.Remembers != nil && s.cfg.Remembers(user, password):
+		c.Authenticated = true
+	case s.cfg.Guesses == nil:
+		c.Authenticated = s.cfg.Authenticate(user, password)
+	default:
+		right := func() bool { return s.cfg.Authenticate(user, password) }
+		ok, wait := s.cfg.Guesses.check(r.Context(), r.RemoteAddr, right)
+		if wait > 0 {
+			return c, tooManyGuesses(r, wait)
+		}
+		c.Authenticated = ok
+	}
+	if !c.Authenticated {
+		return c, needCredentials(r)
+	}
+	return c, nil
+}
+
+// certificateUser is the name that a client certificate gives its owner: the
+// common name, or else the first of its other names.
+func certificateUser(cert *x509.Certificate) string {
+	for _, names := range [][]string{{cert.Subject.CommonName}, cert.EmailAddresses, cert.DNSNames} {
+		if len(names) > 0 && names[0] != "" {
+			return names[0]
+		}
+	}
+	return cert.SerialNumber.String()
 }
 
 // proxyAuth reads Basic credentials from Proxy-Authorization (RFC 7617).
@@ -159,9 +192,9 @@ func needCredentials(r *http.Request) *http.Response {
 // serveAbsolute takes requests that name their whole URL: plain http, and the
 // https ones of clients that do not use CONNECT.
 func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
-	client, ok := s.identify(r)
-	if !ok {
-		writeResponse(w, needCredentials(r))
+	client, refused := s.identify(r)
+	if refused != nil {
+		writeResponse(w, refused)
 		return
 	}
 	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {

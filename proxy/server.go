@@ -47,6 +47,11 @@ type Config struct {
 	// Authenticate, if set, is asked for every connection's credentials;
 	// without it anyone may use the proxy, and a name given is only a claim.
 	Authenticate func(user, password string) bool
+	// Remembers, if set, is asked first: whether Authenticate found this
+	// password right before. It hashes nothing slow.
+	Remembers func(user, password string) bool
+	// Guesses, if set, slows those whose passwords are wrong.
+	Guesses *Guesses
 	// Guard, if set, bounds the requests of each user of the proxy.
 	Guard *Guard
 	// Internal answers http://quotagate.internal/.
