@@ -34,10 +34,26 @@ func (e *PortError) Error() string {
 	return fmt.Sprintf("port %d of %s must not be reached: it is not among the allowed ports", e.Port, e.Host)
 }
 
-// azureWireServer answers every Azure machine with its metadata and its
-// certificates. It is the one metadata address outside of the registries.
-// https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16, 2026-11-21.
-var azureWireServer = netip.AddrFrom4([4]byte{168, 63, 129, 16})
+// metadata are the addresses at which clouds tell a machine its own secrets.
+// Azure's is outside of the registries.
+//
+//	https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+//	https://cloud.google.com/compute/docs/metadata/querying-metadata
+//	https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
+//	https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+//
+// as of 2026-11-21.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("169.254.169.254"),
+	netip.MustParseAddr("169.254.170.2"), // of AWS's containers
+	netip.MustParseAddr("fd00:ec2::254"),
+	netip.MustParseAddr("fd20:ce::254"),
+	netip.MustParseAddr("100.100.100.200"),
+	netip.MustParseAddr("168.63.129.16"),
+}
+
+// sharedSpace lies between a provider's customers and its NAT (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // reserved says why an address is no part of the public Internet, or "".
 func reserved(a netip.Addr) string {
@@ -49,6 +65,8 @@ func reserved(a netip.Addr) string {
 	switch {
 	case !a.IsValid():
 		return "no address"
+	case slices.Contains(metadata, a):
+		return "cloud metadata"
 	case a.IsUnspecified():
 		return "unspecified"
 	case a.IsLoopback():
@@ -59,10 +77,14 @@ func reserved(a netip.Addr) string {
 		return "link-local"
 	case a.IsMulticast():
 		return "multicast"
-	case a == azureWireServer:
-		return "cloud metadata"
-	case ssrf.IPv6NAT64Prefix.Contains(a):
+	case sharedSpace.Contains(a):
+		return "carrier-grade NAT"
+	case ssrf.IPv6NAT64Prefix.Contains(a), localNAT64.Contains(a):
 		return "NAT64"
+	case sixToFour.Contains(a):
+		return "6to4"
+	case teredo.Contains(a):
+		return "Teredo"
 	case a.Is6() && !ssrf.IPv6GlobalUnicast.Contains(a), holds(denied, a):
 		return "special purpose"
 	}
@@ -75,23 +97,44 @@ func holds(prefixes []netip.Prefix, a netip.Addr) bool {
 
 // check returns why to must not be dialled for host, or nil.
 func (d *Dialer) check(host string, to netip.AddrPort) *AddressError {
+	a := to.Addr().Unmap().WithZone("")
 	refuse := func(reason string) *AddressError {
 		return &AddressError{Host: host, Addr: to.Addr(), Reason: reason}
 	}
-	a := to.Addr().Unmap().WithZone("")
-	if reason := reserved(a); reason != "" && !holds(d.AllowAddresses, a) {
+	if reason := d.reason(a); reason != "" {
 		return refuse(reason)
 	}
-	// Behind an allowed NAT64 gateway lies an IPv4 address, which has to be
-	// allowed itself: 64:ff9b::7f00:1 is 127.0.0.1 (RFC 6052, 2.2).
-	if ssrf.IPv6NAT64Prefix.Contains(a) {
-		b := a.As16()
-		return d.check(host, netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[12:])), to.Port()))
+	// Behind an allowed gateway lies an IPv4 address, which has to be allowed
+	// itself: 64:ff9b::7f00:1 is 127.0.0.1 (RFC 6052, 2.2).
+	for _, behind := range embedded(a) {
+		if err := d.check(host, netip.AddrPortFrom(behind, to.Port())); err != nil {
+			return refuse(err.Reason)
+		}
 	}
 	if d.Own != nil && slices.ContainsFunc(d.Own(), func(own netip.AddrPort) bool { return isOwn(own, a, to.Port()) }) {
-		return refuse("the proxy itself")
+		return refuse(reasonOwn)
 	}
 	return nil
+}
+
+// The reasons that no registry knows.
+const (
+	reasonOwn   = "the proxy itself"
+	reasonStore = "the proxy's store"
+)
+
+// reason says why a may not be reached, or "".
+func (d *Dialer) reason(a netip.Addr) string {
+	if holds(d.AllowAddresses, a) {
+		return ""
+	}
+	if reason := reserved(a); reason != "" {
+		return reason
+	}
+	if d.Closed != nil && slices.Contains(d.Closed(), a) {
+		return reasonStore
+	}
+	return ""
 }
 
 // isOwn reports whether dialling a and port arrives at our listener own.

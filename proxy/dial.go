@@ -44,6 +44,10 @@ type Dialer struct {
 	// in AllowAddresses.
 	Own func() []netip.AddrPort
 
+	// Closed lists addresses that are not reached at any port unless they lie
+	// in AllowAddresses: those of our Redis.
+	Closed func() []netip.Addr
+
 	// Timeout is for one DialContext, resolving included; 0 means 10 s.
 	Timeout time.Duration
 
