@@ -16,6 +16,13 @@ const tcpEstablished = 1
 // sent anything behind its request (an old one sends a line end) leaves
 // unnoticed.
 func gone(c net.Conn) bool {
+	for {
+		wrapped, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = wrapped.NetConn()
+	}
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return false

@@ -112,7 +112,7 @@ const browser = await chromium.launch({
   proxy: { server: %s%s },
   args: [%s],
 });
-`, literal("http://"+w.listen), user, literal("--ignore-certificate-errors-spki-list="+spki))
+`, literal(w.proxy.Scheme+"://"+w.listen), user, literal("--ignore-certificate-errors-spki-list="+spki))
 	return err
 }
 

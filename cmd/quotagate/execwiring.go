@@ -31,6 +31,9 @@ func (p program) wire(ctx context.Context, c *config, s *admin.Status, user stri
 	if err != nil {
 		return nil, err
 	}
+	if s.TLS {
+		w.proxy.Scheme = "https"
+	}
 	if err := c.makeDataDir(); err != nil {
 		return nil, err
 	}
@@ -62,6 +65,7 @@ func (p program) wireBlind(c *config, user string) (*wiring, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.proxy.Scheme = c.proxyScheme()
 	if err := c.makeDataDir(); err != nil {
 		return nil, err
 	}

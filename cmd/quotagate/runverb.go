@@ -46,7 +46,7 @@ func (p program) serve(ctx context.Context, c *config) error {
 		s.log.Warn(w.String())
 	}
 	s.log.Info("quotagate is ready",
-		"proxy", "http://"+s.front.Addr().String(),
+		"proxy", c.proxyScheme()+"://"+s.front.Addr().String(),
 		"admin", "http://"+s.back.Addr().String(),
 		"rules", strings.Join(c.Rules, ","),
 		"hosts", len(s.rules().Hosts()),

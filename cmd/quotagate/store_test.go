@@ -50,12 +50,12 @@ func TestARateOfUsersIsReadOrRefused(t *testing.T) {
 		"": {}, "600/1m": {600, time.Minute}, "600/minute": {600, time.Minute}, "50/second": {50, time.Second},
 		"50/s": {50, time.Second}, "5 / 1h": {5, time.Hour}, "5/hour": {5, time.Hour}, "1/90s": {1, 90 * time.Second},
 	} {
-		if n, per, err := parseRate(text); err != nil || n != want.n || per != want.per {
+		if n, per, err := parseRate("USER_RATE", text); err != nil || n != want.n || per != want.per {
 			t.Errorf("%q: %d in %s, %v", text, n, per, err)
 		}
 	}
 	for _, text := range []string{"600", "/1m", "0/1m", "-1/1m", "600/", "600/0s", "600/-1m", "x/1m", "600/1d", "600/25h", "1000000/1ms"} {
-		if n, per, err := parseRate(text); err == nil {
+		if n, per, err := parseRate("USER_RATE", text); err == nil {
 			t.Errorf("%q: %d in %s", text, n, per)
 		}
 	}

@@ -7,9 +7,19 @@ import (
 	"time"
 )
 
-// parseRate reads how many requests each user of the proxy may make in a time:
-// 600/1m, or 600/minute; "" is no bound.
-func parseRate(text string) (n int64, per time.Duration, err error) {
+// checkRates finds rates that cannot be read.
+func (c *config) checkRates() error {
+	for name, text := range map[string]string{"USER_RATE": c.UserRate, "GUESS_RATE": c.GuessRate} {
+		if _, _, err := parseRate(name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseRate reads how many there may be in a time: 600/1m, or 600/minute; "" is
+// no bound.
+func parseRate(name, text string) (n int64, per time.Duration, err error) {
 	if text == "" {
 		return 0, 0, nil
 	}
@@ -27,7 +37,7 @@ func parseRate(text string) (n int64, per time.Duration, err error) {
 		per, err = time.ParseDuration(unit)
 	}
 	if !ok || errN != nil || err != nil || n < 1 || per < time.Millisecond || per > 24*time.Hour || n/int64(per/time.Millisecond) >= 1000 {
-		return 0, 0, usageError{hinted(fmt.Errorf("%sUSER_RATE is %q", envPrefix, text), "write how many requests in how much time: 600/1m, or 50/second")}
+		return 0, 0, usageError{hinted(fmt.Errorf("%s%s is %q", envPrefix, name, text), "write how many in how much time: 600/1m, or 50/second")}
 	}
 	return n, per, nil
 }
