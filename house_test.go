@@ -35,14 +35,15 @@ var arrows = map[string][]string{
 
 // homes name the one package that may import a library.
 var homes = map[string]string{
-	"github.com/elazarl/goproxy":         "quotagate/proxy",
-	"github.com/caarlos0/env/v11":        "quotagate/cmd/quotagate",
-	"github.com/spf13/cobra":             "quotagate/cmd/quotagate",
-	"go.yaml.in/yaml/v4":                 "quotagate/rules",
-	"github.com/expr-lang/expr":          "quotagate/rules",
-	"go.etcd.io/bbolt":                   "quotagate/ratelimit",
-	"github.com/redis/go-redis/v9":       "quotagate/ratelimit",
-	"github.com/go-redis/redis_rate/v10": "quotagate/ratelimit",
+	"github.com/elazarl/goproxy":          "quotagate/proxy",
+	"github.com/caarlos0/env/v11":         "quotagate/cmd/quotagate",
+	"github.com/spf13/cobra":              "quotagate/cmd/quotagate",
+	"github.com/prometheus/client_golang": "quotagate/cmd/quotagate",
+	"go.yaml.in/yaml/v4":                  "quotagate/rules",
+	"github.com/expr-lang/expr":           "quotagate/rules",
+	"go.etcd.io/bbolt":                    "quotagate/ratelimit",
+	"github.com/redis/go-redis/v9":        "quotagate/ratelimit",
+	"github.com/go-redis/redis_rate/v10":  "quotagate/ratelimit",
 }
 
 type goPackage struct {

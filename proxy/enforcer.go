@@ -66,6 +66,7 @@ type Enforcer struct {
 	Draining <-chan struct{}
 
 	held     atomic.Int64
+	unasked  atomic.Int64 // messages that the ledger could not be asked about
 	flights  flights
 	gateOnce sync.Once
 	theGate  *ratelimit.Gate
@@ -74,6 +75,9 @@ type Enforcer struct {
 
 // Held is the number of requests that wait now.
 func (e *Enforcer) Held() int64 { return e.held.Load() }
+
+// StoreErrors is how often the ledger could not be asked, since the start.
+func (e *Enforcer) StoreErrors() int64 { return e.unasked.Load() }
 
 func (e *Enforcer) clock() Clock {
 	if e.Clock != nil {
@@ -261,13 +265,11 @@ func refusalName(err error) string {
 func (e *Enforcer) pass(req *http.Request, client *Client, sight *rules.Sighting) (*http.Response, error) {
 	heard := e.listen(sight)
 	req = heard.asked(req)
-	if client.informational != nil {
-		tr := &sendTrace{client: client}
-		req = req.WithContext(tr.attach(req.Context()))
-	}
+	tr := &sendTrace{client: client}
+	req = req.WithContext(tr.attach(req.Context()))
 	resp, err := e.next().RoundTrip(req)
 	if err != nil {
-		return nil, err
+		return nil, tr.wantsCertificate(err)
 	}
 	dropOurs(resp.Header)
 	heard.answered(resp)

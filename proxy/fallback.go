@@ -29,6 +29,9 @@ const mostLocal = 8
 // one for it. Otherwise it returns the error.
 func (t *transit) fallBack(ctx context.Context, err error) error {
 	var store storeError
+	if errors.As(err, &store) && ctx.Err() == nil {
+		t.e.unasked.Add(1)
+	}
 	if !errors.As(err, &store) || ctx.Err() != nil || errors.Is(err, ratelimit.ErrSkew) || errors.Is(err, ratelimit.ErrInvalid) {
 		return err
 	}

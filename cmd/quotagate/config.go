@@ -32,7 +32,11 @@ type config struct {
 	Data           string         `env:"DATA"`
 	HashKeyFile    string         `env:"HASH_KEY_FILE"`
 	ProxyUsers     string         `env:"PROXY_USERS"`
+	GuessRate      string         `env:"GUESS_RATE" envDefault:"10/1m"`
 	UserRate       string         `env:"USER_RATE"`
+	ListenCert     string         `env:"LISTEN_CERT"`
+	ListenKey      string         `env:"LISTEN_KEY"`
+	ClientCA       string         `env:"CLIENT_CA"`
 	AdminToken     string         `env:"ADMIN_TOKEN"`
 	AllowAddresses []netip.Prefix `env:"ALLOW_ADDRESSES"`
 	AllowPorts     []uint16       `env:"ALLOW_PORTS" envDefault:"80,443"`
@@ -41,6 +45,8 @@ type config struct {
 	Mode           string         `env:"MODE" envDefault:"enforce"`
 	LogFormat      string         `env:"LOG_FORMAT" envDefault:"text"`
 	LogLevel       string         `env:"LOG_LEVEL" envDefault:"info"`
+
+	Limits limits // limits.go
 
 	// acceptClock opens a ledger that was written under a wrong clock. It is a
 	// flag alone: a variable would be forgotten and do it again.
@@ -116,12 +122,7 @@ func (p program) config(f *flags) (*config, error) {
 const testVariables = envPrefix + "TEST_"
 
 func unknownVariables(vars map[string]string) error {
-	var known []string
-	for f := range reflect.TypeFor[config]().Fields() {
-		if name := f.Tag.Get("env"); name != "" {
-			known = append(known, envPrefix+name)
-		}
-	}
+	known := variables(reflect.TypeFor[config]())
 	var unknown []string
 	for name := range vars {
 		if strings.HasPrefix(name, envPrefix) && !strings.HasPrefix(name, testVariables) && !slices.Contains(known, name) {
@@ -143,6 +144,21 @@ func unknownVariables(vars map[string]string) error {
 		}
 	}
 	return usageError{hinted(fmt.Errorf("unknown %s %s in the environment", what, strings.Join(unknown, ", ")), "%s", hint)}
+}
+
+// variables are the names of all variables that a struct and those in it are
+// read from.
+func variables(t reflect.Type) []string {
+	var names []string
+	for f := range t.Fields() {
+		switch name := f.Tag.Get("env"); {
+		case name != "":
+			names = append(names, envPrefix+name)
+		case f.Type.Kind() == reflect.Struct:
+			names = append(names, variables(f.Type)...)
+		}
+	}
+	return names
 }
 
 // trimAll takes the prefix, which all variables have, off their names.
@@ -205,7 +221,13 @@ func (c *config) validate() error {
 	if err := c.checkStore(); err != nil {
 		return err
 	}
-	if _, _, err := parseRate(c.UserRate); err != nil {
+	if err := c.checkRates(); err != nil {
+		return err
+	}
+	if err := c.checkFrontTLS(); err != nil {
+		return err
+	}
+	if err := c.Limits.validate(); err != nil {
 		return err
 	}
 	if !slices.Contains([]string{"enforce", "shadow"}, c.Mode) {
@@ -229,9 +251,9 @@ func (c *config) validate() error {
 			continue
 		}
 		switch {
-		case a.name == "listen" && c.ProxyUsers == "":
+		case a.name == "listen" && c.ProxyUsers == "" && c.ClientCA == "":
 			return hinted(fmt.Errorf("%s can be reached by others, and the proxy asks nobody who they are", a.value),
-				"listen on 127.0.0.1, or name a users file in %sPROXY_USERS", envPrefix)
+				"listen on 127.0.0.1, or make users with `quotagate user add NAME` and name their file in %sPROXY_USERS", envPrefix)
 		case a.name == "admin" && c.AdminToken == "":
 			return hinted(fmt.Errorf("the admin address %s can be reached by others, and it asks nobody who they are", a.value),
 				"use 127.0.0.1, or set %sADMIN_TOKEN", envPrefix)

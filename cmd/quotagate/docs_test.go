@@ -135,8 +135,14 @@ func TestTheReferenceIsWhole(t *testing.T) {
 			t.Errorf("docs/reference.md does not mention %s", word)
 		}
 	}
-	for f := range reflect.TypeFor[config]().Fields() {
-		want("`" + envPrefix + f.Tag.Get("env") + "`")
+	for _, name := range variables(reflect.TypeFor[config]()) {
+		want("`" + name + "`")
+	}
+	for _, m := range new(service).metricTable() {
+		want("`" + m.name + "`")
+		for _, value := range m.labels {
+			want("`" + value + "`")
+		}
 	}
 	var verbs func(cmd *cobra.Command)
 	verbs = func(cmd *cobra.Command) {

@@ -20,9 +20,6 @@ import (
 	"quotagate/rules"
 )
 
-// stopGrace is how long running requests may take to finish at the end.
-const stopGrace = 10 * time.Second
-
 // learnGrace is how long the end waits for the ledger to be told what was
 // learned last.
 const learnGrace = 5 * time.Second
@@ -42,6 +39,7 @@ type service struct {
 	server    *proxy.Server
 	decided   *decisionLog
 	recent    *admin.Recent
+	meters    *meters
 	unmatched *unmatchedCalls
 	draining  chan struct{}
 	drain     sync.Once
@@ -92,6 +90,9 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 	if s.front, err = listen("the proxy", "--listen", c.Listen); err != nil {
 		return nil, err
 	}
+	if s.front, err = c.frontTLS(s.front); err != nil {
+		return nil, err
+	}
 	if s.back, err = listen("the admin interface", "--admin", c.Admin); err != nil {
 		return nil, err
 	}
@@ -108,13 +109,13 @@ func (s *service) build(version string) error {
 	if err != nil {
 		return err
 	}
-	var authenticate func(user, password string) bool
+	var authenticate, remembers func(user, password string) bool
 	if s.cfg.ProxyUsers != "" {
-		users, err := openUsers(s.cfg.ProxyUsers)
+		users, err := openUsers(s.cfg.ProxyUsers, s.log)
 		if err != nil {
 			return err
 		}
-		authenticate = users.check
+		authenticate, remembers = users.check, users.remembers
 	}
 	s.enforcer = &proxy.Enforcer{
 		Rules:     s.rules,
@@ -133,20 +134,32 @@ func (s *service) build(version string) error {
 		Dial:         dialer.DialContext,
 		PortAllowed:  dialer.PortAllowed,
 		Authenticate: authenticate,
+		Remembers:    remembers,
+		Guesses:      s.guesses(),
 		Guard:        s.guard(),
 		Internal:     s.setupPage(),
 		Log:          s.log,
 	})
-	return nil
+	s.meters, err = newMeters(s.metricTable())
+	return err
 }
 
 // guard bounds what each user of the proxy may ask of it, or is nil.
 func (s *service) guard() *proxy.Guard {
-	n, per, err := parseRate(s.cfg.UserRate)
+	n, per, err := parseRate("USER_RATE", s.cfg.UserRate)
 	if err != nil || n == 0 { // config checked it
 		return nil
 	}
 	return &proxy.Guard{Rates: s.ledger.rates, N: n, Per: per, Hash: s.hash}
+}
+
+// guesses bounds the wrong passwords of an address, or is nil.
+func (s *service) guesses() *proxy.Guesses {
+	n, per, err := parseRate("GUESS_RATE", s.cfg.GuessRate)
+	if err != nil || n == 0 {
+		return nil
+	}
+	return proxy.NewGuesses(n, per, time.Now)
 }
 
 func (s *service) rules() *rules.Set { return s.set.Load() }
@@ -205,6 +218,7 @@ func withHint(err error) error {
 // record writes one decision everywhere it is shown.
 func (s *service) record(r *proxy.Record) {
 	s.decided.write(r, s.recent)
+	s.meters.record(r)
 	for _, w := range r.Warnings {
 		s.log.Warn("a limit is nearly used up", "limit", w.Limit, "account", r.Account, "used", w.Used, "allow", w.Allow)
 	}
@@ -243,7 +257,7 @@ func (s *service) serve(ctx context.Context, version string) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, s.stopHolding)
 	defer stop()
-	return s.server.Serve(ctx, s.front, stopGrace)
+	return s.server.Serve(ctx, s.front, s.cfg.Limits.Grace)
 }
 
 // stopHolding refuses what waits, so that stopping does not take as long.
@@ -311,6 +325,7 @@ func (s *service) admin(version string) http.Handler {
 		StoreError: s.ledger.down,
 		Export:     s.ledger.export,
 		Accept:     s.ledger.accept,
+		Metrics:    s.meters.handler(),
 
 		Now:   time.Now,
 		Addr:  addrPortOf(s.back),
@@ -319,6 +334,7 @@ func (s *service) admin(version string) http.Handler {
 			Version:     version,
 			PID:         os.Getpid(),
 			Listen:      s.front.Addr().String(),
+			TLS:         s.cfg.ListenCert != "",
 			Data:        s.cfg.Data,
 			CA:          filepath.Join(s.cfg.Data, certs.CertFile),
 			Bundle:      filepath.Join(s.cfg.Data, bundleFile),

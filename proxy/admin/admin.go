@@ -54,6 +54,8 @@ type Config struct {
 	// store that lost its data as it is. nil: neither can be done.
 	Export func(context.Context, io.Writer) error
 	Accept func(context.Context) error
+	// Metrics, if set, answers /metrics.
+	Metrics http.Handler
 	// Status is added to /api/v1/status.
 	Status Status
 }
@@ -64,6 +66,7 @@ type Status struct {
 	Version     string           `json:"version"`
 	PID         int              `json:"pid"`
 	Listen      string           `json:"listen"`
+	TLS         bool             `json:"tls,omitempty"` // on the proxy's own port
 	Data        string           `json:"data"`
 	CA          string           `json:"ca"` // file of the certificate
 	Bundle      string           `json:"bundle"`
@@ -127,6 +130,9 @@ func New(c Config) http.Handler {
 	h.mux.HandleFunc("GET /api/v1/limits", h.limits)
 	h.mux.HandleFunc("GET /api/v1/decisions", h.decisions)
 	h.mux.HandleFunc("POST /api/v1/explain", h.explain)
+	if c.Metrics != nil {
+		h.mux.Handle("GET /metrics", c.Metrics)
+	}
 	h.mux.HandleFunc("GET /debug/pprof/profile", profile)
 	var guarded http.Handler = h.mux
 	guarded = http.NewCrossOriginProtection().Handler(guarded)

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"quotagate/proxy"
+)
+
+// A metric is one line of the table: a number that a package counts anyway,
+// and how it is shown. A label's values are bounded by the code or by the
+// rules files: never an account, a path, a host that a client chose, a token.
+type metric struct {
+	name   string
+	help   string
+	kind   kind
+	labels prometheus.Labels // fixed
+	read   func() float64    // nil for those that are observed, below
+}
+
+type kind int
+
+const (
+	counter kind = iota
+	gauge
+	observed
+)
+
+// The metrics that are told of each decision as it is made.
+const (
+	metricDecisions = "quotagate_decisions_total"
+	metricHeldTime  = "quotagate_held_seconds"
+)
+
+// metricTable is every metric of ours. A new bound adds its line here, and to
+// docs/reference.md.
+func (s *service) metricTable() []metric {
+	return []metric{
+		{name: metricDecisions, kind: observed, help: "Decisions about messages, by the service and by what was decided."},
+		{name: metricHeldTime, kind: observed, help: "How long messages that were held had waited in the end."},
+		{name: "quotagate_held", kind: gauge, help: "Requests that wait now.",
+			read: func() float64 { return float64(s.enforcer.Held()) }},
+		{name: "quotagate_requests_total", help: "Requests that came in, whether the rules name their host or not.",
+			read: func() float64 { return float64(s.server.Counts.Requests.Load()) }},
+		{name: "quotagate_intercepted_total", help: "Connections that were opened to hosts that the rules name.",
+			read: func() float64 { return float64(s.server.Counts.Intercepted.Load()) }},
+		{name: "quotagate_tunnels_total", help: "Tunnels that were opened.",
+			read: func() float64 { return float64(s.server.Counts.Tunnels.Load()) }},
+		{name: "quotagate_store_errors_total", help: "Messages of which the ledger could not be asked.",
+			read: func() float64 { return float64(s.enforcer.StoreErrors()) }},
+	}
+}
+
+// meters show the table, and the Go runtime's and the process's own numbers.
+type meters struct {
+	registry  *prometheus.Registry
+	decisions *prometheus.CounterVec
+	held      prometheus.Histogram
+}
+
+// heldBuckets reach from one wait for the same message to the longest `wait`
+// that makes sense, a few minutes.
+var heldBuckets = []float64{.01, .03, .1, .3, 1, 3, 10, 30, 100, 300}
+
+func newMeters(table []metric) (*meters, error) {
+	m := &meters{registry: prometheus.NewRegistry()}
+	all := []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}
+	for _, row := range table {
+		opts := prometheus.Opts{Name: row.name, Help: row.help, ConstLabels: row.labels}
+		switch {
+		case row.name == metricDecisions:
+			m.decisions = prometheus.NewCounterVec(prometheus.CounterOpts(opts), []string{"service", "decision"})
+			all = append(all, m.decisions)
+		case row.name == metricHeldTime:
+			m.held = prometheus.NewHistogram(prometheus.HistogramOpts{Name: row.name, Help: row.help, Buckets: heldBuckets})
+			all = append(all, m.held)
+		case row.kind == gauge:
+			all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts), row.read))
+		default:
+			all = append(all, prometheus.NewCounterFunc(prometheus.CounterOpts(opts), row.read))
+		}
+	}
+	for _, c := range all {
+		if err := m.registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// record counts one decision.
+func (m *meters) record(r *proxy.Record) {
+	m.decisions.WithLabelValues(r.Service, r.Decision).Add(float64(len(r.Messages)))
+	if r.Held > 0 && r.Decision != proxy.DecisionHold {
+		m.held.Observe(r.Held.Seconds())
+	}
+}
+
+func (m *meters) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"quotagate/proxy"
+)
+
+func TestMetricsCountDecisionsAndNameNobody(t *testing.T) {
+	s := &service{enforcer: &proxy.Enforcer{}, server: proxy.New(proxy.Config{})}
+	m, err := newMeters(s.metricTable())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "s3cret"
+	for range 2 {
+		m.record(&proxy.Record{
+			Service: "slack", Decision: proxy.DecisionReject, Held: 2 * time.Second,
+			Account: secret, Host: secret, Client: secret, ProxyUser: secret, Reason: secret, ID: secret,
+			Messages: []proxy.RecordMessage{{Path: secret, Recipients: []string{secret}}, {Kind: secret}},
+		})
+	}
+	w := httptest.NewRecorder()
+	m.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	text := w.Body.String()
+	for _, want := range []string{
+		`quotagate_decisions_total{decision="reject",service="slack"} 4`,
+		`quotagate_held_seconds_bucket{le="3"} 2`, `quotagate_held_seconds_bucket{le="1"} 0`,
+		"\nquotagate_held 0\n", "\ngo_goroutines ", "\nprocess_open_fds ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, secret) {
+		t.Errorf("a metric names somebody:\n%s", text)
+	}
+}
