@@ -108,7 +108,7 @@ func TestOnlyProofThatNothingWasSentGivesQuotaBack(t *testing.T) {
 		{"a wrong certificate", func(t *testing.T, w *world) {
 			stranger := newTestCA(t).issue(t, "chat.example")
 			w.service.TLS.Certificates[0] = stranger
-		}, 502, "certificate", 0},
+		}, 502, "certificate-unknown-authority", 0},
 		{"a private address", func(_ *testing.T, w *world) { w.dialTo["chat.example:443"] = "10.255.255.1:443" }, 403, "address", 0},
 		{"a broken answer", func(_ *testing.T, w *world) {
 			w.service.respond(func(rw http.ResponseWriter, _ *http.Request) {

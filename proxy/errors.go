@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -52,57 +50,84 @@ type failure struct {
 	Detail string
 }
 
-// failureOf turns an error into the answer for it; every error that can reach
-// a client has its line here.
+// failures is the one table of what clients are told. The first line that fits
+// counts; detail, where it is there, makes the sentence of the error.
+var failures = []struct {
+	is     func(error) bool
+	status int
+	word   string
+	detail string
+	say    func(error) string
+}{
+	{is: as[*AddressError], status: http.StatusForbidden, word: "address", say: sayAddress},
+	{is: as[*PortError], status: http.StatusForbidden, word: "port", detail: "this port may not be reached through the proxy (QUOTAGATE_ALLOW_PORTS)"},
+	{is: as[requestError], status: http.StatusBadRequest, word: "request", detail: "the request's body could not be read; nothing was sent"},
+	{is: matches(ErrDraining), status: http.StatusServiceUnavailable, word: "draining", detail: "the proxy is stopping; nothing was sent"},
+	{is: matches(errTooManyHeld), status: http.StatusServiceUnavailable, word: "busy", detail: "too many requests wait already; nothing was sent"},
+	{is: matches(ErrMinting), status: http.StatusServiceUnavailable, word: "mint", detail: "too many certificates were asked for within a minute (QUOTAGATE_MINT_PER_MINUTE); nothing was sent"},
+	{is: matches(ErrOutsideCA), status: http.StatusServiceUnavailable, word: "authority", detail: "quotagate's CA may not sign for this host, so nothing was sent; `quotagate ca rotate` makes one that may"},
+	{is: matches(ratelimit.ErrSkew), status: http.StatusServiceUnavailable, word: "clock", detail: "the system clock and the ledger's are far apart; nothing was sent"},
+	{is: matches(ratelimit.ErrTooMany), status: http.StatusRequestEntityTooLarge, word: "large", detail: "the request has more messages than can be counted at once; send it in parts; nothing was sent"},
+	{is: as[storeError], status: http.StatusServiceUnavailable, word: "store", detail: "the ledger did not answer, so nothing was sent"},
+	{is: matches(ratelimit.ErrStopped), status: http.StatusServiceUnavailable, word: "store", detail: "the ledger did not answer, so nothing was sent"},
+	{is: timedOutIn[*net.DNSError], status: http.StatusGatewayTimeout, word: "dns", detail: "the service's name could not be resolved in time"},
+	{is: as[*net.DNSError], status: http.StatusBadGateway, word: "dns", detail: "the service's name could not be resolved"},
+	{is: matches(syscall.ECONNREFUSED), status: http.StatusBadGateway, word: "refused", detail: "the service refused the connection"},
+	{is: matches(syscall.ECONNRESET), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},
+	{is: matches(syscall.EPIPE), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},
+	{is: timedOut, status: http.StatusGatewayTimeout, word: "timeout", detail: "the service did not answer in time"},
+	{is: matches(io.EOF), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},
+	{is: matches(io.ErrUnexpectedEOF), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},
+	{is: matches(errBadStatus), status: http.StatusBadGateway, word: "status", detail: "the service answered with a status that is none"},
+}
+
+// failureOf turns an error into the answer for it.
 func failureOf(err error) failure {
-	var (
-		address  *AddressError
-		port     *PortError
-		store    storeError
-		request  requestError
-		dns      *net.DNSError
-		cert     *tls.CertificateVerificationError
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		op       *net.OpError
-		record   tls.RecordHeaderError
-		netErr   net.Error
-	)
-	switch {
-	case errors.As(err, &address):
-		return failure{http.StatusForbidden, "address", "this address must not be reached through the proxy"}
-	case errors.As(err, &port):
-		return failure{http.StatusForbidden, "port", "this port may not be reached through the proxy (QUOTAGATE_ALLOW_PORTS)"}
-	case errors.As(err, &request):
-		return failure{http.StatusBadRequest, "request", "the request's body could not be read; nothing was sent"}
-	case errors.Is(err, ErrDraining):
-		return failure{http.StatusServiceUnavailable, "draining", "the proxy is stopping; nothing was sent"}
-	case errors.Is(err, errTooManyHeld):
-		return failure{http.StatusServiceUnavailable, "busy", "too many requests wait already; nothing was sent"}
-	case errors.Is(err, ratelimit.ErrSkew):
-		return failure{http.StatusServiceUnavailable, "clock", "the system clock and the ledger's are far apart; nothing was sent"}
-	case errors.Is(err, ratelimit.ErrTooMany):
-		return failure{http.StatusRequestEntityTooLarge, "large", "the request has more messages than can be counted at once; send it in parts; nothing was sent"}
-	case errors.As(err, &store), errors.Is(err, ratelimit.ErrStopped):
-		return failure{http.StatusServiceUnavailable, "store", "the ledger did not answer, so nothing was sent"}
-	case errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
-		return failure{http.StatusBadGateway, "certificate", "the service's certificate could not be verified; nothing was sent"}
-	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"), errors.As(err, &record):
-		return failure{http.StatusBadGateway, "tls", "the TLS handshake with the service failed"}
-	case errors.As(err, &dns) && dns.IsTimeout:
-		return failure{http.StatusGatewayTimeout, "dns", "the service's name could not be resolved in time"}
-	case errors.As(err, &dns):
-		return failure{http.StatusBadGateway, "dns", "the service's name could not be resolved"}
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return failure{http.StatusBadGateway, "refused", "the service refused the connection"}
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return failure{http.StatusBadGateway, "reset", "the service closed the connection before it answered"}
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
-		errors.As(err, &netErr) && netErr.Timeout():
-		return failure{http.StatusGatewayTimeout, "timeout", "the service did not answer in time"}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return failure{http.StatusBadGateway, "reset", "the service closed the connection before it answered"}
+	for _, f := range failures {
+		if f.is(err) {
+			if f.say != nil {
+				f.detail = f.say(err)
+			}
+			return failure{f.status, f.word, f.detail}
+		}
+	}
+	if f, ok := certificateFailure(err); ok {
+		return f
+	}
+	if f, ok := tlsFailure(err); ok {
+		return f
 	}
 	return failure{http.StatusBadGateway, "upstream", "the service could not be reached"}
+}
+
+// as reports whether err is, or wraps, an E.
+func as[E error](err error) bool {
+	var e E
+	return errors.As(err, &e)
+}
+
+// matches reports errors that are, or wrap, target.
+func matches(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+// timedOut reports what took too long, whoever kept the time.
+func timedOut(err error) bool {
+	var e net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &e) && e.Timeout()
+}
+
+func timedOutIn[E net.Error](err error) bool {
+	var e E
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// sayAddress names what the client named, and why not; never the address that
+// it leads to.
+func sayAddress(err error) string {
+	var e *AddressError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return e.Error() + "; QUOTAGATE_ALLOW_ADDRESSES names the private ones that may be"
 }

@@ -90,23 +90,30 @@ func (emptyBody) Close() error             { return nil }
 type sendTrace struct {
 	client  *Client
 	gotConn atomic.Bool
+	reused  atomic.Bool // the connection carried requests before
+	wanted  atomic.Bool // the service asked for a client certificate
 }
 
 func (s *sendTrace) attach(ctx context.Context) context.Context {
 	trace := &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { s.gotConn.Store(true) },
+		GotConn: func(c httptrace.GotConnInfo) {
+			s.gotConn.Store(true)
+			s.reused.Store(c.Reused)
+		},
 	}
 	if s.client.informational != nil {
 		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
 			return s.client.informational(code, http.Header(h))
 		}
 	}
-	return httptrace.WithClientTrace(ctx, trace)
+	return httptrace.WithClientTrace(context.WithValue(ctx, handshakeKey{}, s), trace)
 }
 
 // unsent settles a message that got no answer. Only where no connection was
-// ever had is it certain that no byte left.
+// ever had, or its handshake failed, is it certain that nobody read a byte.
 func (t *transit) unsent(err error, tr *sendTrace, took time.Duration) error {
+	err = tr.wantsCertificate(err)
+	var unshaken clientCertificateError
 	r := t.newRecord(DecisionError)
 	r.Upstream = took
 	f := failureOf(err)
@@ -114,7 +121,7 @@ func (t *transit) unsent(err error, tr *sendTrace, took time.Duration) error {
 	if t.req.Context().Err() != nil {
 		r.Status, r.Reason = 0, "the client left before the service answered"
 	}
-	if tr.gotConn.Load() {
+	if tr.gotConn.Load() && !errors.As(err, &unshaken) {
 		r.Reason += "; it may have been sent, so it counts"
 		t.chargeLater(t.e.clock().Now())
 		t.keep()
