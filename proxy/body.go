@@ -59,6 +59,7 @@ func withRest(req *http.Request, read []byte) *http.Request {
 // together with an Idempotency-Key would let it send a message twice.
 func withBody(req *http.Request, body []byte) *http.Request {
 	out := req.WithContext(req.Context())
+	withoutExpect(out)
 	if len(body) == 0 && (req.Body == nil || req.Body == http.NoBody) {
 		return out
 	}

@@ -111,6 +111,9 @@ func (e *Enforcer) draining() bool {
 
 // RoundTrip governs one request.
 func (e *Enforcer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if resp := e.turnAway(req); resp != nil {
+		return resp, nil
+	}
 	r, err := e.read(req)
 	switch {
 	case err != nil:
@@ -155,7 +158,8 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 	call := callOf(req, client)
 	sight := set.Look(&call)
 	r := reading{e: e, set: set, client: client, sight: &sight, service: sight.Service(), req: req}
-	if !sight.Message() || opensSocket(&sight, req) {
+	socket := opensSocket(&sight, req)
+	if !sight.Message() || socket && set.Mode() != "shadow" {
 		return r, r.nothing(nil)
 	}
 	// The body is read to its end before anything waits: net/http notices
@@ -178,6 +182,9 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 	default:
 		sending.Messages = append(sending.Messages, sight.Calls()...)
 		r.govern(sending, body)
+		if socket { // shadow mode: it goes, so the message counts
+			r.transit.goesAnyway(unmatched.name, true)
+		}
 	}
 	return r, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -22,8 +21,7 @@ func (s *Server) serveIntercepted(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "quotagate: no target", http.StatusInternalServerError)
 		return
 	}
-	host, port, err := splitTarget(r.Host, t.scheme)
-	if err != nil || host != t.host || port != t.port {
+	if !t.named(r.Host) || !sameHost(r, t) {
 		writeResponse(w, response(r, problem(http.StatusMisdirectedRequest,
 			"quotagate: the request's Host is not the host that the connection was opened for", nil)))
 		return
@@ -39,13 +37,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		writeResponse(w, refused)
 		return
 	}
-	switch r.Method {
-	case http.MethodConnect, http.MethodTrace:
-		writeResponse(w, response(r, problem(http.StatusMethodNotAllowed, "quotagate: this method is not proxied", nil)))
-		return
-	}
-	if !plainTarget(r) {
-		writeResponse(w, response(r, problem(http.StatusBadRequest, "quotagate: the request's target cannot be read", nil)))
+	if a, ok := refuseForm(r); !ok {
+		writeResponse(w, a)
 		return
 	}
 	upgrade := upgradeType(r.Header)
@@ -57,7 +50,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 	if r.ProtoMajor == 1 {
 		client.conn = t.conn
 	}
-	resp, err := s.cfg.Transport.RoundTrip(outgoing(WithClient(r.Context(), &client), r, t, upgrade))
+	out := outgoing(WithClient(r.Context(), &client), r, t, upgrade)
+	sending := watch(out)
+	resp, err := s.cfg.Transport.RoundTrip(out)
 	early.end()
 	if err != nil {
 		s.fail(w, r, t, err)
@@ -69,7 +64,54 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	dropHopByHop(resp.Header)
+	sending.answerMeanwhile(w, r, resp)
 	writeResponse(w, resp)
+}
+
+// refuseForm answers requests whose form alone cannot be proxied.
+func refuseForm(r *http.Request) (*http.Response, bool) {
+	var a *http.Response
+	switch {
+	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
+		a = response(r, problem(http.StatusMethodNotAllowed, "quotagate: this method is not proxied", nil))
+		if r.Method == http.MethodConnect { // who asks for a tunnel may write into it before it is there
+			a.Header.Set("Connection", "close")
+		}
+	case !plainTarget(r):
+		a = response(r, problem(http.StatusBadRequest, "quotagate: the request's target cannot be read", nil))
+	case lengthless(r):
+		a = response(r, problem(http.StatusLengthRequired, "quotagate: an HTTP/1.0 request of this method needs a Content-Length", nil))
+		a.Header.Set("Connection", "close")
+	default:
+		return nil, true
+	}
+	return a, false
+}
+
+// lengthless reports a request of HTTP/1.0 whose body has no length, and so no
+// end (RFC 1945, 8.3): what it may have said of one in Transfer-Encoding, which
+// that version does not know, another server could believe (RFC 9112, 6.1).
+func lengthless(r *http.Request) bool {
+	_, told := r.Header["Content-Length"]
+	return !r.ProtoAtLeast(1, 1) && !told && !safe(r.Method)
+}
+
+// named reports whether a Host means the target.
+func (t target) named(hostport string) bool {
+	host, port, err := splitTarget(hostport, t.scheme)
+	return err == nil && host == t.host && port == t.port
+}
+
+// sameHost takes the Host off a request of HTTP/2, which has it beside its
+// :authority, and reports whether it says the same (RFC 9113, 8.3.1).
+func sameHost(r *http.Request, t target) bool {
+	for _, h := range r.Header["Host"] {
+		if !t.named(h) {
+			return false
+		}
+	}
+	delete(r.Header, "Host")
+	return true
 }
 
 // plainTarget reports whether a request's target is a path, as rules read it.
@@ -208,74 +250,4 @@ func scrub(err error) string {
 		}
 	}
 	return failureOf(err).Detail
-}
-
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
-// writeResponse sends resp to the client: as it comes where its length is not
-// known, so that streams arrive at once.
-func writeResponse(w http.ResponseWriter, resp *http.Response) {
-	if resp.StatusCode < 200 || resp.StatusCode > 999 { // net/http cannot write it
-		resp.Body.Close()
-		resp = failed(resp.Request, errBadStatus, resp.Header.Get(headerID))
-	}
-	h := w.Header()
-	maps.Copy(h, resp.Header)
-	announced := len(resp.Trailer)
-	for name := range resp.Trailer {
-		h.Add("Trailer", name)
-	}
-	if resp.Close && resp.StatusCode == http.StatusProxyAuthRequired {
-		h.Set("Connection", "close")
-	}
-	w.WriteHeader(resp.StatusCode)
-	if resp.ContentLength != 0 {
-		if err := copyBody(w, resp); err != nil {
-			// The status is out: only a broken connection says that the
-			// answer is not whole.
-			panicAbort()
-		}
-	}
-	dropOurs(resp.Trailer)
-	if len(resp.Trailer) == 0 {
-		return
-	}
-	if len(resp.Trailer) == announced {
-		for name, values := range resp.Trailer {
-			h[name] = values
-		}
-		return
-	}
-	for name, values := range resp.Trailer {
-		h[http.TrailerPrefix+name] = values
-	}
-}
-
-func copyBody(w http.ResponseWriter, resp *http.Response) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	flush := func() error { return nil }
-	if resp.ContentLength < 0 || streams(resp) {
-		flush = http.NewResponseController(w).Flush
-		if err := flush(); err != nil {
-			return err
-		}
-	}
-	for {
-		n, err := resp.Body.Read(*buf)
-		if n > 0 {
-			if _, err := w.Write((*buf)[:n]); err != nil {
-				return err
-			}
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -62,6 +62,7 @@ func (t *transit) outgoing(ctx context.Context) *http.Request {
 	// be harmless (a GET, an Idempotency-Key) on a connection that died, and
 	// the message may then be sent twice for one charge.
 	out.GetBody = nil
+	withoutExpect(out)
 	switch {
 	case len(t.body) > 0 || t.req.ContentLength != 0 && t.req.Body != nil && t.req.Body != http.NoBody:
 		out.Body = io.NopCloser(bytes.NewReader(t.body))

@@ -95,6 +95,8 @@ func New(cfg Config) *Server {
 		Protocols:         new(http.Protocols),
 		ConnContext:       withSocket,
 		ErrorLog:          quiet,
+
+		DisableGeneralOptionsHandler: true,
 	}
 	s.front.Protocols.SetHTTP1(true)
 	s.inner = &http.Server{
@@ -104,9 +106,15 @@ func New(cfg Config) *Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		TLSConfig:         s.tls.Clone(), // net/http writes to its own
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		Protocols:         new(http.Protocols),
 		ConnContext:       connContext,
 		ErrorLog:          quiet,
+		// `OPTIONS *` is the service's to answer.
+		DisableGeneralOptionsHandler: true,
 	}
+	s.inner.Protocols.SetHTTP1(true)
+	s.inner.Protocols.SetHTTP2(true)
+	s.inner.Protocols.SetUnencryptedHTTP2(true) // by prior knowledge, inside a CONNECT without TLS
 	return s
 }
 

@@ -253,7 +253,7 @@ func (t *transit) who(ctx context.Context) error {
 func (t *transit) took(d ratelimit.Decision) {
 	t.decision = d
 	t.account = d.Account
-	t.reserved = d.Verdict == ratelimit.Go || d.Verdict == ratelimit.Booked
+	t.reserved = !t.dry && (d.Verdict == ratelimit.Go || d.Verdict == ratelimit.Booked)
 	t.takeOff()
 	t.standAside()
 }
