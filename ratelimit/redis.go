@@ -191,7 +191,7 @@ type redisCall struct {
 	rest  func(c *redisCall, b []byte) []byte // the header after the names
 	body  []byte
 	told  map[string]string // holds of services on other servers
-	quick []byte            // see redis_quick.go
+	quick []string          // see redis_quick.go
 }
 
 // run carries a call out, on the account that its first name stands for.
@@ -247,7 +247,14 @@ func (s *Redis) once(ctx context.Context, c *redisCall) (scriptReply, error) {
 	if c.verb != "reserve" || len(c.names) > 1 || len(c.told) > 0 {
 		quick = nil // only a request of this account alone goes that way
 	}
-	args := []any{c.verb, head, c.body, toldOf(c.told), quick}
+	args := make([]any, 0, 7+len(quick))
+	args = append(args, c.verb, head, c.body, toldOf(c.told))
+	for i := range quick {
+		args = append(args, &quick[i])
+	}
+	if quick == nil {
+		args = append(args, "")
+	}
 	if s.tested {
 		args = append(args, s.wall().UnixMilli(), s.ordinal.Add(1))
 	}

@@ -13,11 +13,11 @@ import (
 // the end the same bytes.
 func TestTheQuickWayDecidesAsTheWholeScript(t *testing.T) {
 	t.Parallel()
-	const call = "ARGV[5] ~= '' and quick() or decided()"
+	const call = "ARGV[5] ~= '' and quick(now)\n"
 	clock := &fakeClock{ms: t0}
 	counted, whole := openShared(t, Options{Now: clock.now}), openShared(t, Options{Now: clock.now})
-	counted.mutate(t, "return "+call, "local q = ARGV[5] ~= '' and quick()\nif q then\nredis.call('INCR', '{'..KEYS[1]..'}quick')\nreturn q\nend\nreturn decided()")
-	whole.mutate(t, call, "decided()")
+	counted.mutate(t, "return done\n", "redis.call('INCR', '{'..KEYS[1]..'}quick')\nreturn done\n")
+	whole.mutate(t, call, "false\n")
 
 	random := rand.New(rand.NewPCG(20261121, 3))
 	one := func(measure Measure, limit string, claim Claim) Claim {
