@@ -137,6 +137,7 @@ func (p program) rootCommand() *cobra.Command {
 		p.logCommand(f),
 		p.quotaCommand(f),
 		p.caCommand(f),
+		p.userCommand(f),
 		p.demoCommand(f),
 		p.versionCommand(),
 		p.completionCommand(),
