@@ -56,6 +56,12 @@ func newAuthority(t *testing.T, name string) *authority {
 // leaf is a server certificate for the hosts.
 func (a *authority) leaf(t *testing.T, hosts ...string) tls.Certificate {
 	t.Helper()
+	return a.leafFor(t, x509.ExtKeyUsageServerAuth, hosts...)
+}
+
+// leafFor is a certificate for the names, for a server or for a client.
+func (a *authority) leafFor(t *testing.T, usage x509.ExtKeyUsage, hosts ...string) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +73,7 @@ func (a *authority) leaf(t *testing.T, hosts ...string) tls.Certificate {
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(12 * time.Hour),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage:  []x509.ExtKeyUsage{usage},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
