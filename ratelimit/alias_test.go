@@ -100,11 +100,11 @@ func TestADryRequestMergesNothing(t *testing.T) {
 }
 
 // marks is something that changes with everything that a store remembers: the
-// bytes of the memory store, the number of the embedded one's last commit.
+// bytes of the memory store, the numbers of the embedded one's last commits.
 func (s *testStore) marks() string {
 	s.look() // whatever Keep left to do is done
 	if e, ok := s.Store.(*Embedded); ok {
-		return fmt.Sprint(e.disk.committed())
+		return fmt.Sprint(e.disk.journal.next, e.disk.committed())
 	}
 	if r, ok := s.Store.(*Redis); ok {
 		return r.dump(s.t)

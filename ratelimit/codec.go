@@ -1,8 +1,8 @@
 package ratelimit
 
 // How records and bookings look on disk: a checksum (CRC-32C, 4 bytes), then
-// varints and length-prefixed strings. Version 2 of the file's format; codec_v1.go
-// reads the one before.
+// varints and length-prefixed strings. It is that of the file's versions 2 and 3;
+// codec_v1.go reads the one before.
 
 import (
 	"bytes"
@@ -11,10 +11,11 @@ import (
 	"hash/crc32"
 )
 
-const (
-	formatVersion = "2"
-	olderFormat   = "1" // read, and written as the present one when it changes
-)
+const formatVersion = "3"
+
+// olderFormats are read, and written as the present one when they change: 1
+// encoded records otherwise, 2 had its journal inside the database.
+var olderFormats = []string{"1", "2"}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

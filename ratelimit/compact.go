@@ -33,14 +33,15 @@ func compact(path string) (before, after int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := verify(path); err != nil {
-		return 0, 0, err
-	}
-	from, err := openBolt(path)
+	from, err := openDisk(path)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, from.Close()) }()
+	defer func() { err = errors.Join(err, from.db.Close()) }()
+	// What is left in the journal is copied with the tree: after this it is in it.
+	if err := from.rest(); err != nil {
+		return 0, 0, errors.Join(err, from.journal.f.Close())
+	}
 	part := path + ".compacting"
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, 0, err
@@ -50,7 +51,7 @@ func compact(path string) (before, after int64, err error) {
 			_ = os.Remove(part)
 		}
 	}()
-	if err := copyTo(part, from); err != nil {
+	if err := copyTo(part, from.db); err != nil {
 		if isFull(err) {
 			err = fmt.Errorf("%w: %w", err, ErrStorage)
 		}

@@ -1,8 +1,8 @@
 package ratelimit
 
-// The file of the embedded store: a bbolt database with a tree of values, a
-// journal in front of it (see journal.go), and a few words about itself. This,
-// disk_walk.go and compact.go are the only files that know bbolt.
+// The file of the embedded store: a bbolt database with a tree of values and a
+// few words about itself, and a journal in front of it (see journal.go). The
+// files disk*.go and compact.go are the only ones that know bbolt.
 
 import (
 	"bytes"
@@ -10,29 +10,31 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-const (
-	youngImages = 8 << 10 // a generation is full with so many images
-	youngBytes  = 4 << 20 // or with a journal of so many bytes
+var (
+	bucketTree = []byte("tree")
+	bucketMeta = []byte("meta")
+	keyVersion = []byte("version")
+	keyClock   = []byte("clock")
+	keyJournal = []byte("journal") // a journalNote, from when there is a journal to when it is all in the tree
+
+	// Until version 2 the journal lay in the database itself.
+	bucketJournals = [2][]byte{[]byte("journal-0"), []byte("journal-1")}
 )
 
-var (
-	bucketTree     = []byte("tree")
-	bucketMeta     = []byte("meta")
-	bucketJournals = [2][]byte{[]byte("journal-0"), []byte("journal-1")}
-	keyVersion     = []byte("version")
-	keyClock       = []byte("clock")
-)
+// carryAtOnce is how many images go to the tree in one transaction, behind the
+// callers' backs: what is synced at once keeps them waiting.
+const carryAtOnce = 2048
 
 // boltTx is what the commit of a disk ends.
 type boltTx = bolt.Tx
@@ -42,12 +44,12 @@ type disk struct {
 	// commit ends a transaction; a test makes it fail.
 	commit func(*boltTx) error
 
+	journal *journalFile
 	images  generations
-	journal int // of the young generation: which of bucketJournals
-	bytes   int // in it
-	seq     uint64
+	carried chan error // hears how it went with the old generation; nil when nobody is at it
 	buf     []byte
 	clock   int64 // the highest time on disk
+	failed  bool  // nobody knows what is on it
 }
 
 func openDisk(path string) (d *disk, err error) {
@@ -178,186 +180,107 @@ func syncDir(dir string) {
 	}
 }
 
-// recover reads the version, the clock and the journals, and carries what
-// they hold over.
+// recover reads the version, the clock and the journal, puts what that holds
+// into the tree, and makes a new one. Nothing is written before all was read.
 func (d *disk) recover() error {
-	tx, err := d.db.Begin(true)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
-	if err != nil {
-		return err
-	}
-	switch v := meta.Get(keyVersion); {
-	case v == nil, string(v) == olderFormat:
-		if err := meta.Put(keyVersion, []byte(formatVersion)); err != nil {
-			return err
-		}
-	case string(v) != formatVersion:
-		return fmt.Errorf("its format is version %q, this quotagate knows version %s; use the quotagate that wrote it", v, formatVersion)
-	}
-	if c := meta.Get(keyClock); len(c) == 8 {
-		d.clock = int64(binary.BigEndian.Uint64(c))
-	}
-	if _, err := tx.CreateBucketIfNotExists(bucketTree); err != nil {
-		return err
-	}
-	var journals []*bolt.Bucket
-	for _, name := range bucketJournals {
-		if b := tx.Bucket(name); b != nil {
-			journals = append(journals, b)
-		}
-	}
-	slices.SortFunc(journals, func(a, b *bolt.Bucket) int {
-		x, _ := a.Cursor().First()
-		y, _ := b.Cursor().First()
-		return strings.Compare(string(x), string(y))
-	})
-	for _, j := range journals {
-		err := j.ForEach(func(_, chunk []byte) error {
-			now, err := d.images.replay(chunk)
-			d.clock = max(d.clock, now)
-			return err
-		})
+	path := d.db.Path() + JournalSuffix
+	err := d.update(func(tx *bolt.Tx) error {
+		meta, err := tx.CreateBucketIfNotExists(bucketMeta)
 		if err != nil {
 			return err
 		}
-	}
-	d.images.turn()
-	if err := d.carryOver(tx, len(d.images.carry)); err != nil {
-		return err
-	}
-	for _, name := range bucketJournals {
-		if tx.Bucket(name) != nil {
-			if err := tx.DeleteBucket(name); err != nil {
+		if v := string(meta.Get(keyVersion)); v != "" && v != formatVersion && !slices.Contains(olderFormats, v) {
+			return fmt.Errorf("its format is version %q, this quotagate knows version %s; use the quotagate that wrote it", v, formatVersion)
+		}
+		if c := meta.Get(keyClock); len(c) == 8 {
+			d.clock = int64(binary.BigEndian.Uint64(c))
+		}
+		if err := d.replay(tx, path); err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucketIfNotExists(bucketTree); err != nil {
+			return err
+		}
+		if err := putImages(tx, d.images.young, slices.Sorted(maps.Keys(d.images.young))); err != nil {
+			return err
+		}
+		for _, name := range bucketJournals {
+			if err := tx.DeleteBucket(name); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
 				return err
 			}
 		}
-	}
-	if _, err := tx.CreateBucket(bucketJournals[0]); err != nil {
+		return errors.Join(meta.Put(keyVersion, []byte(formatVersion)), putClock(tx, d.clock), putNote(tx, nil))
+	})
+	if err != nil {
 		return err
 	}
-	if err := d.putClock(tx); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
+	d.images = newGenerations()
+	if d.journal, err = createJournal(path); err != nil {
 		if isFull(err) {
 			err = fmt.Errorf("%w: %w", err, ErrStorage)
 		}
 		return err
 	}
-	d.images = newGenerations()
-	return nil
-}
-
-func (d *disk) putClock(tx *bolt.Tx) error {
-	return tx.Bucket(bucketMeta).Put(keyClock, binary.BigEndian.AppendUint64(nil, uint64(d.clock)))
-}
-
-// get returns the value of a key, nil if there is none. It may lie in the
-// mapped file: it is good for reading until the next write.
-func (d *disk) get(key []byte) ([]byte, error) {
-	v, ok := d.images.get(key)
-	if ok {
-		return v, nil
-	}
-	err := d.db.View(func(tx *bolt.Tx) error {
-		v = tx.Bucket(bucketTree).Get(key)
-		return nil
-	})
-	return v, err
-}
-
-// write commits a group. It is durable when write returns nil; after an error
-// that is ErrStorage nothing has changed, after any other nobody knows.
-func (d *disk) write(images []image, now int64) error {
-	tx, err := d.db.Begin(true)
+	err = d.update(func(tx *bolt.Tx) error { return putNote(tx, &d.journal.journalNote) })
 	if err != nil {
-		return err
-	}
-	id := tx.ID()
-	next, err := d.fill(tx, images, now)
-	if err != nil {
-		_ = tx.Rollback()
-	} else {
-		err = d.commit(tx)
-	}
-	if err != nil {
-		if isFull(err) && d.committed() != id {
-			return fmt.Errorf("%w: %w", err, ErrStorage)
-		}
-		return err
-	}
-	d.clock = now
-	d.seq, d.bytes = next.seq, next.bytes
-	d.images.add(images, next.carried)
-	if next.turned {
-		d.images.turn()
-		d.journal, d.bytes = 1-d.journal, 0
+		return errors.Join(err, d.journal.remove())
 	}
 	return nil
 }
 
-// A step is how far a transaction brought the disk, once it is committed.
-type step struct {
-	seq     uint64
-	bytes   int
-	carried int
-	turned  bool // the young generation becomes the old one
-}
-
-func (d *disk) fill(tx *bolt.Tx, images []image, now int64) (step, error) {
-	s := step{seq: d.seq, bytes: d.bytes}
-	j := tx.Bucket(bucketJournals[d.journal])
-	var err error
-	d.buf, err = appendChunks(d.buf[:0], images, now, func(chunk []byte) error {
-		key := binary.BigEndian.AppendUint64(nil, s.seq)
-		s.seq++
-		s.bytes += len(chunk)
-		return j.Put(key, chunk)
-	})
-	if err != nil {
-		return s, err
-	}
-	s.carried = min(len(d.images.carry), 2*len(images)+2)
-	if err := d.carryOver(tx, s.carried); err != nil {
-		return s, err
-	}
-	if s.carried < len(d.images.carry) {
-		return s, nil
-	}
-	other := bucketJournals[1-d.journal]
-	if tx.Bucket(other) != nil {
-		if err := tx.DeleteBucket(other); err != nil {
-			return s, err
+// replay reads the journal, wherever it lies, into the young generation.
+func (d *disk) replay(tx *bolt.Tx, path string) error {
+	var groups [][]byte
+	if b := tx.Bucket(bucketMeta).Get(keyJournal); b != nil {
+		note, err := decodeNote(b)
+		if err != nil {
+			return err
+		}
+		if groups, err = readJournal(path, note); err != nil {
+			return err
 		}
 	}
-	if len(d.images.young)+len(images) < youngImages && s.bytes < youngBytes {
-		return s, nil
+	chunks := map[string][]byte{} // of a former version, by the order of writing
+	for _, name := range bucketJournals {
+		if b := tx.Bucket(name); b != nil {
+			if err := b.ForEach(func(k, v []byte) error { chunks[string(k)] = v; return nil }); err != nil {
+				return err
+			}
+		}
 	}
-	s.turned = true
-	if _, err := tx.CreateBucket(other); err != nil {
-		return s, err
+	for _, k := range slices.Sorted(maps.Keys(chunks)) {
+		body, ok := unseal(chunks[k])
+		if !ok {
+			return fmt.Errorf("read the journal: wrong checksum: %w", ErrCorrupt)
+		}
+		groups = append(groups, body)
 	}
-	d.clock = now
-	return s, d.putClock(tx)
+	for _, g := range groups {
+		now, err := d.images.replay(g)
+		if err != nil {
+			return err
+		}
+		d.clock = max(d.clock, now)
+	}
+	return nil
 }
 
-// carryOver puts the first n of the images to carry into the tree. What has
-// changed since is covered by the young generation's journal.
-func (d *disk) carryOver(tx *bolt.Tx, n int) error {
-	if n == 0 {
-		return nil
+func putClock(tx *bolt.Tx, clock int64) error {
+	return tx.Bucket(bucketMeta).Put(keyClock, binary.BigEndian.AppendUint64(nil, uint64(clock)))
+}
+
+// putNote writes down what is known of the journal; nil is that there is none.
+func putNote(tx *bolt.Tx, n *journalNote) error {
+	if n == nil {
+		return tx.Bucket(bucketMeta).Delete(keyJournal)
 	}
+	return tx.Bucket(bucketMeta).Put(keyJournal, n.encode())
+}
+
+func putImages(tx *bolt.Tx, images map[string][]byte, keys []string) (err error) {
 	tree := tx.Bucket(bucketTree)
-	for _, key := range d.images.carry[:n] {
-		if _, ok := d.images.young[key]; ok {
-			continue
-		}
-		var err error
-		if v := d.images.old[key]; v != nil {
+	for _, key := range keys {
+		if v := images[key]; v != nil {
 			err = tree.Put([]byte(key), v)
 		} else {
 			err = tree.Delete([]byte(key))
@@ -366,6 +289,61 @@ func (d *disk) carryOver(tx *bolt.Tx, n int) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// update is a transaction. After an error that is ErrStorage nothing has
+// changed, after any other nobody knows.
+func (d *disk) update(f func(*bolt.Tx) error) error {
+	tx, err := d.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	id := tx.ID()
+	if err = f(tx); err != nil {
+		_ = tx.Rollback()
+	} else {
+		err = d.commit(tx)
+	}
+	if err != nil && isFull(err) && d.committed() != id {
+		return fmt.Errorf("%w: %w", err, ErrStorage)
+	}
+	return err
+}
+
+// get returns the value of a key, nil if there is none.
+func (d *disk) get(key []byte) ([]byte, error) {
+	v, ok := d.images.get(key)
+	if ok {
+		return v, nil
+	}
+	err := d.db.View(func(tx *bolt.Tx) error {
+		v = slices.Clone(tx.Bucket(bucketTree).Get(key))
+		return nil
+	})
+	return v, err
+}
+
+// write commits a group. It is durable when write returns nil; after an error
+// that is ErrStorage nothing has changed, after any other nobody knows.
+func (d *disk) write(images []image, now int64) (err error) {
+	defer func() { d.failed = d.failed || err != nil && !errors.Is(err, ErrStorage) }()
+	d.buf = appendGroup(append(d.buf[:0], make([]byte, recordHead)...), images, now)
+	fits, err := d.room(d.buf)
+	if err != nil {
+		return err
+	}
+	if !fits {
+		return d.carryAll(images, now, &d.journal.journalNote)
+	}
+	if err := d.journal.append(d.buf); err != nil {
+		if isFull(err) {
+			err = fmt.Errorf("%w: %w", err, ErrStorage)
+		}
+		return err
+	}
+	d.clock = now
+	d.images.add(images)
 	return nil
 }
 
@@ -378,4 +356,22 @@ func (d *disk) committed() (id int) {
 	return id
 }
 
-func (d *disk) close() error { return d.db.Close() }
+// rest brings everything into the tree and ends the journal: the database is
+// whole without it.
+func (d *disk) rest() error {
+	if err := d.carryAll(nil, d.clock, nil); err != nil {
+		return err
+	}
+	return d.journal.remove()
+}
+
+func (d *disk) close() (err error) {
+	if d.failed {
+		_ = d.waitForCarrier()
+	} else if err = d.rest(); err == nil {
+		return d.db.Close()
+	} else if errors.Is(err, ErrStorage) {
+		err = nil // what is not in the tree is in the journal
+	}
+	return errors.Join(err, d.journal.f.Close(), d.db.Close())
+}

@@ -5,7 +5,6 @@ package ratelimit
 
 import (
 	"bytes"
-	"errors"
 	"maps"
 	"slices"
 
@@ -73,25 +72,20 @@ func (d *disk) some(kind byte, from []byte, n int, f func(key, value []byte) err
 // amend passes every value of a kind to f and puts what f makes of it in its
 // place, then sets the clock. If it fails half-way, the clock is as it was.
 func (d *disk) amend(kind byte, clock int64, f func(key, value []byte) ([]byte, error)) error {
-	// The journals go first: they would bring back old values, and the clock.
-	d.images, d.journal, d.bytes = newGenerations(), 0, 0
-	if err := d.recover(); err != nil {
+	// The journal goes first: it would bring back old values, and the clock.
+	if err := d.carryAll(nil, d.clock, &d.journal.journalNote); err != nil {
 		return err
 	}
 	next := []byte{kind}
 	for next != nil {
-		tx, err := d.db.Begin(true)
-		if err != nil {
+		err := d.update(func(tx *bolt.Tx) (err error) {
+			if next, err = amendSome(tx.Bucket(bucketTree), kind, next, f); err == nil && next == nil {
+				d.clock = clock
+				err = putClock(tx, clock)
+			}
 			return err
-		}
-		if next, err = amendSome(tx.Bucket(bucketTree), kind, next, f); err == nil && next == nil {
-			d.clock = clock
-			err = d.putClock(tx)
-		}
+		})
 		if err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-		if err := d.commit(tx); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -28,6 +29,13 @@ func openAt(t testing.TB, path string, c *fakeClock) *Embedded {
 	return e
 }
 
+// unsynced makes a store fast, for tests of many commits; what is synced is
+// tested elsewhere.
+func unsynced(e *Embedded) {
+	e.disk.db.NoSync = true
+	e.disk.journal.sync = func(*os.File) error { return nil }
+}
+
 // TestBothStoresDecideAlike runs the same random history through both; now
 // and then the embedded one is closed and opened again, as after a crash.
 func TestBothStoresDecideAlike(t *testing.T) {
@@ -40,7 +48,7 @@ func TestBothStoresDecideAlike(t *testing.T) {
 	c := &fakeClock{ms: t0}
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	mem, emb := NewMemory(Options{Now: c.now}), openAt(t, path, c)
-	emb.disk.db.NoSync = true // many commits; what is synced is tested elsewhere
+	unsynced(emb)
 	defer func() { _ = emb.Close() }()
 	ctx := context.Background()
 	var open []string
@@ -86,7 +94,7 @@ func TestBothStoresDecideAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 			emb = openAt(t, path, c)
-			emb.disk.db.NoSync = true
+			unsynced(emb)
 			for id, res := range mem.engine.live {
 				if res.state == booked {
 					errA = errors.Join(errA, mem.Cancel(ctx, id))
@@ -168,7 +176,7 @@ func TestManyAccountsGoThroughTheJournalIntoTheTree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.disk.db.NoSync = true
+		unsynced(e)
 		return e
 	}
 	e := open()
@@ -191,7 +199,7 @@ func TestManyAccountsGoThroughTheJournalIntoTheTree(t *testing.T) {
 			}
 		}
 	}
-	if len(e.disk.images.young)+len(e.disk.images.old) > 4*youngImages || e.shelf.weight > 1<<20 {
+	if len(e.disk.images.young)+len(e.disk.images.old) > 2*largestHalf/64 || e.shelf.weight > 1<<20 {
 		t.Errorf("in memory: %d and %d images, a cache of %d", len(e.disk.images.young), len(e.disk.images.old), e.shelf.weight)
 	}
 	_ = e.Close()
@@ -301,21 +309,23 @@ func TestAfterAFailedSyncNothingIsAdmitted(t *testing.T) {
 	e := openAt(t, path, c)
 	s := &testStore{Store: e, t: t, clock: c}
 	s.ask(lifetime("life", 5))
-	commit := e.disk.commit
-	e.disk.commit = func(tx *boltTx) error { return errors.Join(syscall.EIO, tx.Rollback()) }
+	sync := e.disk.journal.sync
+	e.disk.journal.sync = func(*os.File) error { return syscall.EIO }
 	ctx := context.Background()
 	if _, err := s.Reserve(ctx, Request{ID: "x", Account: "anna", Claims: []Claim{lifetime("life", 5)}}); !errors.Is(err, ErrStopped) || !errors.Is(err, syscall.EIO) {
 		t.Errorf("%v", err)
 	}
-	e.disk.commit = commit
+	e.disk.journal.sync = sync
 	if _, err := s.Reserve(ctx, Request{ID: "y", Account: "anna", Claims: []Claim{lifetime("life", 5)}, Dry: true}); !errors.Is(err, ErrStopped) {
 		t.Errorf("after it: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+	// Whether the record that was not synced is there nobody knows; what was
+	// answered before it is, and if it is, it counts.
 	s.Store = openAt(t, path, c)
-	if u := s.look(lifetime("life", 5)).Uses[0]; u.Used != 1 {
+	if u := s.look(lifetime("life", 5)).Uses[0]; u.Used != 2 {
 		t.Errorf("%+v", u)
 	}
 	_ = s.Close()
@@ -328,18 +338,26 @@ func TestAFailedGroupLeavesNothingBehind(t *testing.T) {
 	mem, emb := NewMemory(Options{Now: c.now}), openAt(t, filepath.Join(t.TempDir(), "ledger.db"), c)
 	defer func() { _ = emb.Close() }()
 	emb.disk.db.NoSync = true
-	fails := false
+	var fails atomic.Bool
+	full := &os.PathError{Op: "write", Path: "ledger.db", Err: syscall.ENOSPC}
 	commit := emb.disk.commit
 	emb.disk.commit = func(tx *boltTx) error {
-		if fails {
-			return errors.Join(&os.PathError{Op: "write", Path: "ledger.db", Err: syscall.ENOSPC}, tx.Rollback())
+		if fails.Load() {
+			return errors.Join(full, tx.Rollback())
 		}
 		return commit(tx)
 	}
+	emb.disk.journal.sync = func(*os.File) error {
+		if fails.Load() {
+			return full
+		}
+		return nil
+	}
+	defer fails.Store(false)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	ctx := context.Background()
 	for i := range 2000 {
-		fails = rnd.IntN(4) == 0
+		fails.Store(rnd.IntN(4) == 0)
 		var a, b any
 		var errA, errB error
 		id := fmt.Sprint("r", rnd.IntN(i+1))
@@ -363,7 +381,7 @@ func TestAFailedGroupLeavesNothingBehind(t *testing.T) {
 			}
 		}
 		c.add(rnd.Int64N(30))
-		if fails && errors.Is(errB, ErrStorage) {
+		if fails.Load() && errors.Is(errB, ErrStorage) {
 			continue
 		}
 		if errA != nil || errB != nil || !reflect.DeepEqual(a, b) {

@@ -2,18 +2,15 @@ package ratelimit
 
 // The journal, and what of it is not yet in the tree.
 //
-// bbolt is a copy-on-write tree: to change a value costs rewriting the pages
-// on the way to it, so a group of messages of many accounts would rewrite
-// many. Instead a group is appended to a journal, a small tree of its own
-// inside the same file, which costs a page or two however many accounts the
-// group touches. The images of the changed values stay in memory and go to
-// the tree by and by, in the commits of later groups. What is changed again
-// before its turn goes there once.
+// bbolt is a copy-on-write tree: to change a value costs rewriting the pages on
+// the way to it and two syncs. Instead a group is appended to a journal
+// (journalfile.go), which costs one write and one sync however many accounts it
+// touches. The images of the changed values stay in memory and go to the tree
+// later, many at a time, behind the callers' backs.
 //
-// There are two generations of images, each with its journal. The young one
-// grows; when it is large enough and the old one has been carried over, it
-// becomes the old one. The journal of a generation is dropped in the
-// transaction that carries its last image over.
+// There are two generations of images, each with a half of the journal. The
+// young one grows; when its half is full, and the old one is in the tree, it
+// becomes the old one, and the other half is written anew.
 
 import (
 	"encoding/binary"
@@ -22,22 +19,15 @@ import (
 	"strings"
 )
 
-// chunkBytes is about the size of a piece of the journal: it fits a page.
-const chunkBytes = 3500
-
 // An image is the new value of a key; nil deletes it.
 type image struct {
 	key, value []byte
 }
 
-// appendChunks writes images as chunks of the journal into b and passes each
-// to put. A chunk is a checksum, the ledger's time, and whole images.
-func appendChunks(b []byte, images []image, now int64, put func(chunk []byte) error) ([]byte, error) {
-	start := len(b)
-	for i, im := range images {
-		if len(b) == start {
-			b = appendInt(append(b, 0, 0, 0, 0), now)
-		}
+// appendGroup appends the ledger's time and a group's images to b.
+func appendGroup(b []byte, images []image, now int64) []byte {
+	b = appendInt(b, now)
+	for _, im := range images {
 		b = binary.AppendUvarint(b, uint64(len(im.key)))
 		b = append(b, im.key...)
 		b = appendBool(b, im.value != nil)
@@ -45,25 +35,16 @@ func appendChunks(b []byte, images []image, now int64, put func(chunk []byte) er
 			b = binary.AppendUvarint(b, uint64(len(im.value)))
 			b = append(b, im.value...)
 		}
-		if len(b)-start >= chunkBytes || i == len(images)-1 {
-			if err := put(seal(b[start:len(b):len(b)])); err != nil {
-				return b, err
-			}
-			start = len(b)
-		}
 	}
-	return b, nil
+	return b
 }
 
-// generations are the images that are in a journal and not yet in the tree.
+// generations are the images that are in the journal and perhaps not in the tree.
 type generations struct {
 	young, old map[string][]byte
-	carry      []string // keys of old that are still to be carried over, sorted
 }
 
-func newGenerations() generations {
-	return generations{young: map[string][]byte{}, old: map[string][]byte{}}
-}
+func newGenerations() generations { return generations{young: map[string][]byte{}} }
 
 // get returns the newest image of a key; nil, true for one that is deleted.
 func (g *generations) get(key []byte) (value []byte, ok bool) {
@@ -87,35 +68,19 @@ func (g *generations) under(prefix []byte) map[string][]byte {
 	return m
 }
 
-// add takes a committed group in, which also carried over so many images of
-// the old generation.
-func (g *generations) add(images []image, carried int) {
+// add takes a committed group in.
+func (g *generations) add(images []image) {
 	for _, im := range images {
 		g.young[string(im.key)] = im.value
 	}
-	if g.carry = g.carry[carried:]; len(g.carry) == 0 && len(g.old) > 0 {
-		g.old = map[string][]byte{}
-	}
 }
 
-// turn makes the young generation the old one, which must have been carried
-// over.
-func (g *generations) turn() {
-	g.old, g.young = g.young, map[string][]byte{}
-	g.carry = make([]string, 0, len(g.old))
-	for k := range g.old {
-		g.carry = append(g.carry, k)
-	}
-	slices.Sort(g.carry)
-}
+// turn makes the young generation the old one, which must be in the tree.
+func (g *generations) turn() { g.old, g.young = g.young, map[string][]byte{} }
 
-// replay takes a chunk of a journal into the young generation and returns its
-// time.
-func (g *generations) replay(chunk []byte) (now int64, err error) {
-	body, ok := unseal(chunk)
-	if !ok {
-		return 0, fmt.Errorf("read the journal: wrong checksum: %w", ErrCorrupt)
-	}
+// replay takes a group that was read from the journal into the young generation
+// and returns its time.
+func (g *generations) replay(body []byte) (now int64, err error) {
 	d := decoder{b: body}
 	now = d.int()
 	for len(d.b) > 0 {

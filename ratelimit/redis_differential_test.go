@@ -34,7 +34,7 @@ func TestAllStoresDecideTheSame(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				e.disk.db.NoSync = true
+				unsynced(e)
 				defer func() { _ = e.Close() }()
 				stores["embedded"] = e
 			}

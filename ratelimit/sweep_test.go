@@ -58,7 +58,7 @@ func (s *testStore) carryOver() {
 			s.t.Fatal(err)
 		}
 		e = openAt(s.t, path, s.clock)
-		e.disk.db.NoSync = true
+		unsynced(e)
 		s.Store = e
 	}
 }
@@ -206,7 +206,7 @@ func TestNobodyCanTellWhatWasForgotten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	hoard, mem := NewMemory(Options{Now: c.now}), NewMemory(Options{Now: c.now})
 	emb := openAt(t, path, c)
-	emb.disk.db.NoSync = true
+	unsynced(emb)
 	defer func() { _ = emb.Close() }()
 	ctx := context.Background()
 	claims := func() (cs []Claim) {
@@ -235,7 +235,7 @@ func TestNobodyCanTellWhatWasForgotten(t *testing.T) {
 				t.Fatal(err)
 			}
 			emb = openAt(t, path, c)
-			emb.disk.db.NoSync = true
+			unsynced(emb)
 			for _, m := range []*Memory{hoard, mem} {
 				for id, res := range m.engine.live {
 					if res.state == booked {

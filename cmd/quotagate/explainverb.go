@@ -240,7 +240,8 @@ func (s *standstill) ledgerAt(c *config, at time.Time) (*copiedLedger, error) {
 		return nil, fmt.Errorf("copy the ledger: %w", err)
 	}
 	file := filepath.Join(dir, ledgerFile)
-	if err = copyFile(file, filepath.Join(c.Data, ledgerFile)); err == nil {
+	from := filepath.Join(c.Data, ledgerFile)
+	if err = errors.Join(copyFile(file, from), copyFile(file+ratelimit.JournalSuffix, from+ratelimit.JournalSuffix)); err == nil {
 		var ledger ratelimit.Store
 		if ledger, err = ratelimit.OpenEmbedded(file, ratelimit.Options{Now: now}); err == nil {
 			return &copiedLedger{standstill{s.set, ledger}, dir}, nil
