@@ -29,6 +29,10 @@ func WithClient(ctx context.Context, c *Client) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
+// ClientOf returns who a request comes from; a Client without an address where
+// nobody told.
+func ClientOf(ctx context.Context) *Client { return clientOf(ctx) }
+
 func clientOf(ctx context.Context) *Client {
 	if c, ok := ctx.Value(clientKey{}).(*Client); ok {
 		return c

@@ -16,9 +16,6 @@ import (
 	"quotagate/rules"
 )
 
-// internalHost is the name under which the proxy itself answers.
-const internalHost = "quotagate.internal"
-
 // frontHandler is the front door. CONNECT goes to goproxy, which parses it,
 // asks who it is, and hands the connection over; requests in absolute form go
 // straight to our handler, past goproxy's own forwarding.
@@ -57,7 +54,7 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		ctx.Resp = response(ctx.Req, problem(http.StatusBadRequest, "quotagate: CONNECT wants host:port", nil))
 		return goproxy.RejectConnect, host
 	}
-	if !s.cfg.PortAllowed(port) {
+	if name != InternalHost && !s.cfg.PortAllowed(port) {
 		s.log.Warn("a tunnel could not be opened", "host", name, "port", port, "error", "port",
 			"hint", "QUOTAGATE_ALLOW_PORTS names the ports that clients may reach")
 		ctx.Resp = failed(ctx.Req, &PortError{Host: name, Port: port}, "")
@@ -65,7 +62,7 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 	}
 	t := target{scheme: "https", host: name, port: port, client: client, conn: socketOf(ctx.Req.Context())}
 	action := s.tunnel
-	if s.cfg.Rules().Names(name) {
+	if name == InternalHost || s.cfg.Rules().Names(name) {
 		action = s.intercept
 	} else if refused := s.admit(ctx.Req, client); refused != nil {
 		ctx.Resp = refused
@@ -206,8 +203,8 @@ func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
 		writeResponse(w, response(r, problem(http.StatusBadRequest, "quotagate: the URL's host cannot be read", nil)))
 		return
 	}
-	if host == internalHost {
-		s.serveInternal(w, r)
+	if host == InternalHost {
+		s.serveInternal(w, r, client)
 		return
 	}
 	if !s.cfg.PortAllowed(port) {
@@ -220,15 +217,7 @@ func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
 // notAProxyRequest answers somebody who opened the proxy's address itself.
 func (s *Server) notAProxyRequest(w http.ResponseWriter, r *http.Request) {
 	writeResponse(w, response(r, problem(http.StatusBadRequest,
-		"quotagate: this is a proxy; set it as HTTP_PROXY and HTTPS_PROXY, then open http://"+internalHost+"/", nil)))
-}
-
-func (s *Server) serveInternal(w http.ResponseWriter, r *http.Request) {
-	if s.cfg.Internal == nil {
-		http.NotFound(w, r)
-		return
-	}
-	s.cfg.Internal.ServeHTTP(w, r)
+		"quotagate: this is a proxy; set it as HTTP_PROXY and HTTPS_PROXY, then open http://"+InternalHost+"/", nil)))
 }
 
 // earlyBytes keeps what a client sent right behind its CONNECT: goproxy takes

@@ -26,6 +26,10 @@ func (s *Server) serveIntercepted(w http.ResponseWriter, r *http.Request) {
 			"quotagate: the request's Host is not the host that the connection was opened for", nil)))
 		return
 	}
+	if t.host == InternalHost {
+		s.serveInternal(w, r, t.client)
+		return
+	}
 	s.serve(w, r, t)
 }
 
@@ -59,6 +63,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	defer resp.Body.Close()
+	if resp.Header[headerDecision] == nil {
+		s.visited(t, resp.StatusCode)
+	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		s.switchProtocols(w, r, resp, upgrade)
 		return
@@ -222,6 +229,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, t target, err erro
 	}
 	f := failureOf(err)
 	s.log.Warn("a request could not be answered", "host", t.host, "error", f.Word, "cause", scrub(err))
+	if errorID(err) == "" {
+		s.visited(t, f.Status)
+	}
 	writeResponse(w, failed(r, err, errorID(err)))
 }
 

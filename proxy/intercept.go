@@ -82,6 +82,14 @@ func (s *Server) tlsConfig() *tls.Config {
 // handshakeFailed says what a failed handshake with a client means, which most
 // of the time is that it does not trust our authority.
 func (s *Server) handshakeFailed(t target, err error) {
+	distrusted := distrusts(err) || errors.Is(err, io.EOF)
+	switch {
+	case t.host == InternalHost && distrusted: // the set-up page asked whether its browser does
+		s.log.Debug("a client does not trust quotagate's certificate yet", "client", t.client.Addr)
+		return
+	case distrusted && s.cfg.Visited != nil:
+		s.cfg.Visited(Visit{Client: t.client, Host: t.host})
+	}
 	switch {
 	case distrusts(err):
 		s.log.Warn("a client does not trust quotagate's certificate", "host", t.host,

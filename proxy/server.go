@@ -54,8 +54,13 @@ type Config struct {
 	Guesses *Guesses
 	// Guard, if set, bounds the requests of each user of the proxy.
 	Guard *Guard
-	// Internal answers http://quotagate.internal/.
+	// Internal answers http://quotagate.internal/ and https://quotagate.internal/;
+	// ClientOf tells who asks.
 	Internal http.Handler
+	// Visited, if set, is told of what comes to the hosts that the rules name
+	// and is no message. It is called for every such request, and must return
+	// at once.
+	Visited func(Visit)
 	// Log gets what a person running the proxy should see.
 	Log *slog.Logger
 }
