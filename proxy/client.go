@@ -18,6 +18,8 @@ type Client struct {
 	// conn is its socket where one connection carries one request at a time;
 	// nil where that cannot be known, as with HTTP/2.
 	conn net.Conn
+	// path is the request's, as it came, where net/http would write another.
+	path string
 	// informational passes a 1xx answer of the upstream on; nil drops it.
 	informational func(code int, h http.Header) error
 }

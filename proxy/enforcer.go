@@ -240,7 +240,7 @@ func callOf(req *http.Request, client *Client) rules.Call {
 		Method:        cmp.Or(req.Method, http.MethodGet), // as net/http does
 		Scheme:        req.URL.Scheme,
 		Host:          host,
-		Path:          req.URL.EscapedPath(),
+		Path:          cmp.Or(client.path, req.URL.EscapedPath()),
 		Query:         req.URL.RawQuery,
 		Header:        req.Header,
 		ProxyUser:     client.User,
@@ -271,7 +271,7 @@ func refusalName(err error) string {
 // not be read.
 func (e *Enforcer) pass(req *http.Request, client *Client, sight *rules.Sighting) (*http.Response, error) {
 	heard := e.listen(sight)
-	req = heard.asked(req)
+	req = client.spell(heard.asked(req))
 	tr := &sendTrace{client: client}
 	req = req.WithContext(tr.attach(req.Context()))
 	resp, err := e.next().RoundTrip(req)

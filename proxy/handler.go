@@ -45,7 +45,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		writeResponse(w, a)
 		return
 	}
-	upgrade := upgradeType(r.Header)
+	upgrade := ""
+	if r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) { // others have no such thing (RFC 9110, 7.8)
+		upgrade = upgradeType(r.Header)
+	}
 	early := &earlyAnswers{w: w}
 	client := *t.client
 	if r.ProtoAtLeast(1, 1) {
@@ -54,6 +57,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 	if r.ProtoMajor == 1 {
 		client.conn = t.conn
 	}
+	client.path = pathAsSent(r, t)
 	out := outgoing(WithClient(r.Context(), &client), r, t, upgrade)
 	sending := watch(out)
 	resp, err := s.cfg.Transport.RoundTrip(out)
@@ -84,7 +88,7 @@ func refuseForm(r *http.Request) (*http.Response, bool) {
 		if r.Method == http.MethodConnect { // who asks for a tunnel may write into it before it is there
 			a.Header.Set("Connection", "close")
 		}
-	case !plainTarget(r):
+	case !plainTarget(r), r.ProtoMajor == 2 && malformed(r):
 		a = response(r, problem(http.StatusBadRequest, "quotagate: the request's target cannot be read", nil))
 	case lengthless(r):
 		a = response(r, problem(http.StatusLengthRequired, "quotagate: an HTTP/1.0 request of this method needs a Content-Length", nil))
@@ -101,6 +105,15 @@ func refuseForm(r *http.Request) (*http.Response, bool) {
 func lengthless(r *http.Request) bool {
 	_, told := r.Header["Content-Length"]
 	return !r.ProtoAtLeast(1, 1) && !told && !safe(r.Method)
+}
+
+// malformed reports what net/http takes over HTTP/2 and no HTTP/1.1 server
+// would read (RFC 9113, 8.1.1 and 8.3.1): a method or target that is none, and
+// a length without a body.
+func malformed(r *http.Request) bool {
+	length := r.Header.Get("Content-Length")
+	return !httpguts.ValidHeaderFieldName(r.Method) || r.URL.IsAbs() || strings.Contains(r.RequestURI, " ") ||
+		r.ContentLength == 0 && length != "" && length != "0"
 }
 
 // named reports whether a Host means the target.

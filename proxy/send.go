@@ -29,7 +29,7 @@ func (t *transit) send() (*http.Response, error) {
 		return t.undecided(ctx, context.Cause(ctx))
 	}
 	tr := &sendTrace{client: t.client}
-	out := t.outgoing(tr.attach(ctx))
+	out := t.client.spell(t.outgoing(tr.attach(ctx)))
 	heard := t.e.listen(t.sight)
 	if t.mere() {
 		out = heard.asked(out)

@@ -20,6 +20,9 @@ func writeResponse(w http.ResponseWriter, resp *http.Response) {
 	}
 	h := w.Header()
 	maps.Copy(h, resp.Header)
+	if _, ok := resp.Header["Content-Type"]; !ok {
+		h["Content-Type"] = nil // none came, so none is guessed
+	}
 	announced := len(resp.Trailer)
 	for name := range resp.Trailer {
 		h.Add("Trailer", name)
