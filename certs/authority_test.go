@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,11 +62,11 @@ func TestTheCAIsMadeOnceAndFoundAgain(t *testing.T) {
 
 func TestTheCACanOnlySignLeavesAndSaysWhoseItIs(t *testing.T) {
 	a := open(t, t.TempDir(), Options{Host: "workshop"})
-	c := a.cert
+	c := a.current().cas[0]
 	if !c.IsCA || !c.MaxPathLenZero || c.MaxPathLen != 0 {
 		t.Error("want a CA with path length zero")
 	}
-	if c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || len(c.ExtKeyUsage) != 0 {
+	if c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || !slices.Equal(c.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
 		t.Errorf("key usage %v, extended %v", c.KeyUsage, c.ExtKeyUsage)
 	}
 	if got := a.Subject(); got != "quotagate workshop 2026-11-21" {
@@ -102,7 +103,7 @@ func TestKeysAndSerialsAreNeverTheSame(t *testing.T) {
 		for _, v := range []string{
 			a.SPKI(),
 			string(c.Leaf.RawSubjectPublicKeyInfo),
-			a.cert.SerialNumber.String(),
+			a.current().cas[0].SerialNumber.String(),
 			c.Leaf.SerialNumber.String(),
 		} {
 			if seen[v] {
@@ -221,7 +222,7 @@ func TestWhatIsRefusedHasASentenceAndAWayOut(t *testing.T) {
 		},
 		{
 			name:    "key lost",
-			spoil:   func(t *testing.T, dir string) { remove(t, dir, KeyFile) },
+			spoil:   func(t *testing.T, dir string) { removeFile(t, dir, KeyFile) },
 			problem: "has no key", way: "put ",
 		},
 		{
@@ -284,7 +285,7 @@ func TestWhatIsRefusedHasASentenceAndAWayOut(t *testing.T) {
 func TestAnECKeyFromOpenSSLIsRead(t *testing.T) {
 	dir := t.TempDir()
 	a := open(t, dir, Options{})
-	der, err := x509.MarshalECPrivateKey(a.signer.(*ecdsa.PrivateKey))
+	der, err := x509.MarshalECPrivateKey(a.current().signer.(*ecdsa.PrivateKey))
 	if err != nil {
 		t.Fatal(err)
 	}

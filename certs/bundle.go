@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,10 +40,13 @@ func SystemRoots() []string {
 // platform it is a *Refusal: a bundle of the CA alone would break every host
 // that is not intercepted.
 func (a *Authority) Bundle() ([]byte, error) {
-	own := sha256.Sum256(a.cert.Raw)
+	own := map[[32]byte]bool{}
+	for _, c := range a.Trusted() {
+		own[sha256.Sum256(c.Raw)] = true
+	}
 	for _, place := range a.opts.SystemRoots {
 		var out bytes.Buffer
-		seen := map[[32]byte]bool{own: true}
+		seen := maps.Clone(own)
 		roots := 0
 		for _, file := range filesOf(place) {
 			data, err := os.ReadFile(file)

@@ -19,7 +19,7 @@ func root(t *testing.T, path string) *x509.Certificate {
 		t.Fatal(err)
 	}
 	writeFile(t, path, "# a comment\n"+string(a.PEM()), 0o644)
-	return a.cert
+	return a.current().cas[0]
 }
 
 func certsIn(t *testing.T, data []byte) (all []*x509.Certificate) {
@@ -60,7 +60,7 @@ func TestTheBundleIsTheFirstRootsFoundAndTheCA(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := certsIn(t, bundle)
-			want := append(c.want, a.cert)
+			want := append(c.want, a.current().cas[0])
 			if len(got) != len(want) {
 				t.Fatalf("%d certificates, want %d", len(got), len(want))
 			}

@@ -1,16 +1,14 @@
 package certs
 
-// This file makes the CA and judges one that it is given.
+// This file makes CAs, and reads them from PEM.
 
 import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -29,20 +27,18 @@ const (
 	backdate = 24 * time.Hour
 )
 
-// goproxySPKI is the SHA-256 of the public key of the CA that
-// elazarl/goproxy publishes together with its private key (certs.go,
-// GoproxyCa, v1.9.2): whoever trusts it trusts everybody.
-const goproxySPKI = "c012de113a81789eb5c392c0580156bbc281f9f93e07f08cafa3329672e6993b"
-
-// A pair is a CA's certificate and its key.
-type pair struct {
-	cert   *x509.Certificate
-	chain  [][]byte
-	signer crypto.Signer
+// A recipe is what a CA that has to be made is made of.
+type recipe struct {
+	host string // of the machine, in the subject
+	// hosts are the patterns of the hosts that it may sign for; nil makes one
+	// without name constraints. It is asked when a CA is made and not before.
+	hosts func() ([]string, error)
+	now   time.Time
 }
 
 // newCA is the certificate of a CA for key, in PEM.
-func newCA(key crypto.Signer, host string, now time.Time) ([]byte, error) {
+func newCA(key crypto.Signer, r recipe) ([]byte, error) {
+	host, now := r.host, r.now
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -64,6 +60,17 @@ func newCA(key crypto.Signer, host string, now time.Time) ([]byte, error) {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		MaxPathLenZero:        true,
+		// Not for mail, code or clients, whatever trusts it. mitmproxy has had
+		// the same in its CA for years (mitmproxy/certs.py, 2026-11).
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if r.hosts != nil {
+		patterns, err := r.hosts()
+		if err != nil {
+			return nil, err
+		}
+		permitted, _ := Domains(patterns)
+		constrain(template, permitted)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -123,70 +130,23 @@ func parseKey(data []byte) (crypto.Signer, error) {
 	return nil, errors.New("no private key in it")
 }
 
-// parseChain reads the CA's certificate and the issuers after it.
-func parseChain(data []byte) (*x509.Certificate, [][]byte, error) {
-	var first *x509.Certificate
-	var chain [][]byte
+// parseCerts reads the certificates of a PEM file.
+func parseCerts(data []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if first == nil {
-			first = cert
-		}
-		chain = append(chain, cert.Raw)
+		certs = append(certs, cert)
 	}
-	if first == nil {
-		return nil, nil, errors.New("no certificate in it")
+	if len(certs) == 0 {
+		return nil, errors.New("no certificate in it")
 	}
-	return first, chain, nil
-}
-
-// judge says why a CA must not be used, or nil.
-func judge(cert *x509.Certificate, key crypto.Signer, certPath, keyPath string, now time.Time) *Refusal {
-	again := fmt.Sprintf("move %s and %s away to have a new CA made, and let the clients trust that one", certPath, keyPath)
-
-	spki := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	switch {
-	case hex.EncodeToString(spki[:]) == goproxySPKI:
-		return &Refusal{
-			Problem: fmt.Sprintf("the CA in %s is the one that goproxy publishes with its private key: anyone can sign for it", certPath),
-			Way:     again + "; remove this one wherever it is trusted",
-		}
-	case !cert.BasicConstraintsValid || !cert.IsCA:
-		return &Refusal{
-			Problem: fmt.Sprintf("the certificate in %s is not a CA, so it cannot sign for hosts", certPath),
-			Way:     again,
-		}
-	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
-		return &Refusal{
-			Problem: fmt.Sprintf("the CA in %s may not sign certificates (its key usage lacks certSign)", certPath),
-			Way:     again,
-		}
-	case now.After(cert.NotAfter):
-		return &Refusal{
-			Problem: fmt.Sprintf("the CA in %s expired on %s", certPath, cert.NotAfter.UTC().Format("2006-01-02 15:04 UTC")),
-			Way:     again,
-		}
-	case now.Before(cert.NotBefore):
-		return &Refusal{
-			Problem: fmt.Sprintf("the CA in %s is not valid before %s, and the clock says %s", certPath,
-				cert.NotBefore.UTC().Format("2006-01-02 15:04 UTC"), now.UTC().Format("2006-01-02 15:04 UTC")),
-			Way: "set the machine's clock",
-		}
-	}
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(cert.PublicKey) {
-		return &Refusal{
-			Problem: fmt.Sprintf("the key in %s is not the key of the CA in %s", keyPath, certPath),
-			Way:     "put the pair back that belongs together, or " + again,
-		}
-	}
-	return nil
+	return certs, nil
 }
 
 // shorten keeps the first n bytes of a name, never half of a character.

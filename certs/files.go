@@ -18,70 +18,79 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
-	"time"
 )
 
-// loadOrMake returns the CA in dir, which it makes if there is none.
-func loadOrMake(dir, host string, now time.Time) (pair, error) {
-	certPath, keyPath := filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile)
+// files are where a CA lies.
+type files struct {
+	cert, key string
+	// brought says that they are somebody else's: they are read and nothing
+	// else, and a group may read the key, as orchestrators mount secrets.
+	brought bool
+}
 
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// own are the files of the CA in a data directory.
+func own(dir string) files {
+	return files{cert: filepath.Join(dir, CertFile), key: filepath.Join(dir, KeyFile)}
+}
+
+// again says how to do without these files.
+func (f files) again() string {
+	if f.brought {
+		return "give quotagate another pair, or none, to have one made"
+	}
+	return fmt.Sprintf("move %s and %s away to have a new CA made, and let the clients trust that one", f.cert, f.key)
+}
+
+// loadOrMake returns the CA in the files, which it makes if there is none.
+func loadOrMake(f files, r recipe) (pair, error) {
+	if err := os.MkdirAll(filepath.Dir(f.key), 0o700); err != nil {
 		return pair{}, fmt.Errorf("make the data directory: %w", err)
 	}
 	// The certificate is looked for first: if it is there, its key, which was
 	// published before it, has to be there too.
-	_, statErr := os.Stat(certPath)
-	keyPEM, err := readKey(keyPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		if statErr == nil {
-			return pair{}, &Refusal{
-				Problem: fmt.Sprintf("the CA in %s has no key: %s is missing", certPath, keyPath),
-				Way:     fmt.Sprintf("put %s back, or move %s away to have a new CA made", keyPath, certPath),
-				Err:     err,
-			}
-		}
+	_, statErr := os.Stat(f.cert)
+	keyPEM, err := f.readKey()
+	if errors.Is(err, fs.ErrNotExist) && statErr != nil {
 		if keyPEM, err = newKey(); err != nil {
 			return pair{}, err
 		}
-		if err := publish(keyPath, keyPEM, 0o600); err != nil {
+		// A CA that cannot be made leaves no key behind.
+		if _, err := f.newCert(keyPEM, r); err != nil {
 			return pair{}, err
 		}
-		keyPEM, err = readKey(keyPath) // ours, or that of another process
+		if err := publish(f.key, keyPEM, 0o600); err != nil {
+			return pair{}, err
+		}
+		keyPEM, err = f.readKey() // ours, or that of another process
 	}
-	if err != nil {
-		return pair{}, err
+	if err == nil && errors.Is(statErr, fs.ErrNotExist) {
+		certPEM, err := f.newCert(keyPEM, r)
+		if err != nil {
+			return pair{}, err
+		}
+		if err := publish(f.cert, certPEM, 0o644); err != nil {
+			return pair{}, err
+		}
 	}
+	return load(f, r.now)
+}
+
+// newCert is a certificate for the CA whose key this is.
+func (f files) newCert(keyPEM []byte, r recipe) ([]byte, error) {
 	key, err := parseKey(keyPEM)
 	if err != nil {
-		return pair{}, unreadable(keyPath, certPath, err)
+		return nil, f.unreadable(f.key, f.cert, err)
 	}
-
-	certPEM, err := os.ReadFile(certPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		if certPEM, err = newCA(key, host, now); err != nil {
-			return pair{}, err
-		}
-		if err := publish(certPath, certPEM, 0o644); err != nil {
-			return pair{}, err
-		}
-		certPEM, err = os.ReadFile(certPath)
-	}
-	if err != nil {
-		return pair{}, fmt.Errorf("read the CA: %w", err)
-	}
-	cert, chain, err := parseChain(certPEM)
-	if err != nil {
-		return pair{}, unreadable(certPath, keyPath, err)
-	}
-	if refusal := judge(cert, key, certPath, keyPath, now); refusal != nil {
-		return pair{}, refusal
-	}
-	return pair{cert: cert, chain: chain, signer: key}, nil
+	return newCA(key, r)
 }
 
 // readKey reads a key that only its owner can read. Windows has no such bits;
 // there the profile folder's access list protects it.
-func readKey(path string) ([]byte, error) {
+func (at files) readKey() ([]byte, error) {
+	path, others := at.key, os.FileMode(0o077)
+	if at.brought {
+		others = 0o037
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the CA's key: %w", err)
@@ -91,10 +100,10 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the CA's key: %w", err)
 	}
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&others != 0 {
 		return nil, &Refusal{
 			Problem: fmt.Sprintf("the CA's key %s can be read by others (mode %04o): with it anyone can pose as the hosts in the rules", path, mode),
-			Way:     "chmod 600 " + path + " if nobody else has read it; if somebody may have, move it away to have a new CA made",
+			Way:     "chmod 600 " + path + " if nobody else has read it; if somebody may have, " + at.again(),
 		}
 	}
 	data, err := io.ReadAll(f)
@@ -111,31 +120,39 @@ func publish(path string, data []byte, mode fs.FileMode) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600
+	tmp, err := written(path, data, mode)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	switch err := os.Link(tmp.Name(), path); {
+	defer os.Remove(tmp)
+	switch err := os.Link(tmp, path); {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
 		// A file system without links (exFAT, some network drives): there the
 		// last of two processes wins, and the other's leaves are not trusted
 		// until it starts again.
-		if err := os.Rename(tmp.Name(), path); err != nil {
+		if err := os.Rename(tmp, path); err != nil {
 			return err
 		}
 	case err != nil:
 		return err
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
+}
+
+// written puts data, whole and on the disk, into a file beside path.
+func written(path string, data []byte, mode fs.FileMode) (string, error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return tmp.Name(), err
 }
 
 // syncDir makes a new name survive a power failure.
@@ -150,10 +167,10 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func unreadable(path, other string, err error) *Refusal {
-	return &Refusal{
-		Problem: fmt.Sprintf("%s cannot be read as PEM: %v", path, err),
-		Way:     fmt.Sprintf("put the right file back, or move it and %s away to have a new CA made", other),
-		Err:     err,
+func (f files) unreadable(path, other string, err error) *Refusal {
+	way := fmt.Sprintf("put the right file back, or move it and %s away to have a new CA made", other)
+	if f.brought {
+		way = "put the right file there"
 	}
+	return &Refusal{Problem: fmt.Sprintf("%s cannot be read as PEM: %v", path, err), Way: way, Err: err}
 }

@@ -112,7 +112,7 @@ func TestGoroutinesThatStartAtOnceAgreeOnOneCA(t *testing.T) {
 func TestACAWhoseMakerDiedHalfWayIsFinished(t *testing.T) {
 	dir := t.TempDir()
 	first := open(t, dir, Options{})
-	remove(t, dir, CertFile) // as if the maker died after it had published the key
+	removeFile(t, dir, CertFile) // as if the maker died after it had published the key
 	second := open(t, dir, Options{})
 	if first.SPKI() != second.SPKI() {
 		t.Error("the key that was there was not used")
@@ -141,7 +141,7 @@ func chmod(t *testing.T, dir, name string, mode os.FileMode) {
 	}
 }
 
-func remove(t *testing.T, dir, name string) {
+func removeFile(t *testing.T, dir, name string) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package certs
 // This file makes leaves: who gets one, what is in it, how long it is used.
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,16 +12,32 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
+	"sync/atomic"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 )
 
-// ErrNotNamed says that Options.Allow, or the form of the name, forbids a
-// leaf for this host.
-var ErrNotNamed = errors.New("no rule names this host, so no certificate is made for it")
+// Why there is no leaf for a host.
+var (
+	// ErrNotNamed says that Options.Allow, or the form of the name, forbids it.
+	ErrNotNamed = errors.New("no rule names this host, so no certificate is made for it")
+	// ErrTooMany says that leaves were made faster than Options.MintPerMinute.
+	ErrTooMany = errors.New("too many certificates in a minute")
+	// ErrOutside says that the name constraints of the CA do not permit it.
+	ErrOutside = errors.New("the CA may not sign for this host, which its name constraints leave out")
+)
 
-// ErrTooMany says that leaves were made faster than Options.MintPerMinute.
-var ErrTooMany = errors.New("too many certificates in a minute")
+// Counts are what an Authority has done.
+type Counts struct {
+	Minted  atomic.Uint64 // leaves made
+	Refused atomic.Uint64 // leaves not made for Options.MintPerMinute
+	Outside atomic.Uint64 // leaves not made for the CA's name constraints
+}
+
+// Counts are this Authority's.
+func (a *Authority) Counts() *Counts { return &a.counts }
 
 const (
 	// leafLife is the time from NotBefore to NotAfter. Leaves cost nothing to
@@ -43,6 +61,38 @@ func (l *leaf) fresh(now time.Time) bool {
 	return now.Before(l.until) && !now.Before(l.cert.Leaf.NotBefore)
 }
 
+// A signer is a CA in force and the leaves it has made.
+type signer struct {
+	pair
+	notBefore, notAfter time.Time
+	leafKey             *ecdsa.PrivateKey
+	leaves              *lru.TwoQueueCache[string, *leaf]
+	minting             singleflight.Group
+}
+
+func newSigner(p pair, cache int) (*signer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the leaves' key: %w", err)
+	}
+	// Two queues: what is asked for once, as in a flood of names, does not
+	// push out what is asked for again and again.
+	leaves, err := lru.New2Q[string, *leaf](cache)
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of leaves: %w", err)
+	}
+	s := &signer{pair: p, notBefore: p.cas[0].NotBefore, notAfter: p.cas[0].NotAfter, leafKey: key, leaves: leaves}
+	for _, ca := range p.cas[1:] {
+		if ca.NotBefore.After(s.notBefore) {
+			s.notBefore = ca.NotBefore
+		}
+		if ca.NotAfter.Before(s.notAfter) {
+			s.notAfter = ca.NotAfter
+		}
+	}
+	return s, nil
+}
+
 // Certificate is the certificate for host, a DNS name in any case, with or
 // without a trailing dot. It is made if need be; callers who ask for the same
 // host at once share one. The caller must not change it.
@@ -54,27 +104,34 @@ func (a *Authority) Certificate(host string) (*tls.Certificate, error) {
 	if addr.IsValid() && !a.opts.AllowIPs || !a.opts.Allow(name) {
 		return nil, fmt.Errorf("certificate for %q: %w", name, ErrNotNamed)
 	}
-	if l, ok := a.leaves.Get(name); ok && l.fresh(a.now()) {
+	s := a.current()
+	if l, ok := s.leaves.Get(name); ok && l.fresh(a.now()) {
 		return l.cert, nil
 	}
-	return a.minted(name, addr)
+	return a.minted(s, name, addr)
 }
 
 // minted makes the leaf for name, or waits for who is making it.
-func (a *Authority) minted(name string, addr netip.Addr) (*tls.Certificate, error) {
-	v, err, _ := a.minting.Do(name, func() (any, error) {
+func (a *Authority) minted(s *signer, name string, addr netip.Addr) (*tls.Certificate, error) {
+	if addr.IsValid() && !permitsAddr(s.cas, addr) || !addr.IsValid() && !permitsName(s.cas, name) {
+		a.counts.Outside.Add(1)
+		return nil, fmt.Errorf("certificate for %q: %w", name, ErrOutside)
+	}
+	v, err, _ := s.minting.Do(name, func() (any, error) {
 		now := a.now()
-		if l, ok := a.leaves.Get(name); ok && l.fresh(now) { // made since we looked
+		if l, ok := s.leaves.Peek(name); ok && l.fresh(now) { // made since we looked
 			return l, nil
 		}
-		if !a.limiter.AllowN(now, 1) {
+		if !a.opts.WrittenOut(name) && !a.limiter.AllowN(now, 1) {
+			a.counts.Refused.Add(1)
 			return nil, ErrTooMany
 		}
-		l, err := a.mint(name, addr, now)
+		l, err := s.mint(name, addr, now)
 		if err != nil {
 			return nil, err
 		}
-		a.leaves.Add(name, l)
+		a.counts.Minted.Add(1)
+		s.leaves.Add(name, l)
 		return l, nil
 	})
 	if err != nil {
@@ -84,12 +141,12 @@ func (a *Authority) minted(name string, addr netip.Addr) (*tls.Certificate, erro
 }
 
 // mint signs a leaf for name, or for addr if that is valid.
-func (a *Authority) mint(name string, addr netip.Addr, now time.Time) (*leaf, error) {
-	if now.After(a.cert.NotAfter) {
-		return nil, fmt.Errorf("the CA expired on %s", a.cert.NotAfter.UTC().Format("2006-01-02 15:04 UTC"))
+func (s *signer) mint(name string, addr netip.Addr, now time.Time) (*leaf, error) {
+	if now.After(s.notAfter) {
+		return nil, fmt.Errorf("the CA expired on %s", s.notAfter.UTC().Format(minute))
 	}
-	if now.Before(a.cert.NotBefore) {
-		return nil, fmt.Errorf("the CA is not valid before %s; the machine's clock is behind", a.cert.NotBefore.UTC().Format("2006-01-02 15:04 UTC"))
+	if now.Before(s.notBefore) {
+		return nil, fmt.Errorf("the CA is not valid before %s; the machine's clock is behind", s.notBefore.UTC().Format(minute))
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -97,13 +154,13 @@ func (a *Authority) mint(name string, addr netip.Addr, now time.Time) (*leaf, er
 	}
 	// A leaf outside its CA's time is refused by some verifiers at any time.
 	notBefore := now.Add(-backdate)
-	if notBefore.Before(a.cert.NotBefore) {
-		notBefore = a.cert.NotBefore
+	if notBefore.Before(s.notBefore) {
+		notBefore = s.notBefore
 	}
 	notAfter := notBefore.Add(leafLife)
 	until := notAfter.Add(-refreshBefore)
-	if !notAfter.Before(a.cert.NotAfter) {
-		notAfter = a.cert.NotAfter
+	if !notAfter.Before(s.notAfter) {
+		notAfter = s.notAfter
 		until = notAfter // a new one would end at the same moment
 	}
 	template := &x509.Certificate{
@@ -126,7 +183,7 @@ func (a *Authority) mint(name string, addr netip.Addr, now time.Time) (*leaf, er
 	}
 	// The authority key id is the CA's subject key id: CreateCertificate
 	// copies it from the parent.
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, a.leafKey.Public(), a.signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, s.cas[0], s.leafKey.Public(), s.signer)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
@@ -137,49 +194,16 @@ func (a *Authority) mint(name string, addr netip.Addr, now time.Time) (*leaf, er
 	// The CA goes along although clients that trust it have it: it lets
 	// Chromium find its SPKI, and turns "unable to get issuer" into an error
 	// that names quotagate.
+	chain := [][]byte{der}
+	for _, ca := range s.cas {
+		chain = append(chain, ca.Raw)
+	}
 	return &leaf{
 		cert: &tls.Certificate{
-			Certificate: append([][]byte{der}, a.chain...),
-			PrivateKey:  a.leafKey,
+			Certificate: chain,
+			PrivateKey:  s.leafKey,
 			Leaf:        parsed,
 		},
 		until: until,
 	}, nil
-}
-
-// canonical is the one spelling under which a host is allowed, cached and
-// certified. IDNA names have to come in their ASCII form, as in an SNI.
-func canonical(host string) (string, netip.Addr, error) {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		if addr.Zone() != "" {
-			return "", netip.Addr{}, ErrNotNamed
-		}
-		addr = addr.Unmap()
-		return addr.String(), addr, nil
-	}
-	name := strings.ToLower(strings.TrimSuffix(host, "."))
-	if !isDNSName(name) {
-		return "", netip.Addr{}, ErrNotNamed
-	}
-	return name, netip.Addr{}, nil
-}
-
-// isDNSName accepts letters, digits, hyphens and, as real hosts have them,
-// underscores.
-func isDNSName(name string) bool {
-	if name == "" || len(name) > 253 { // RFC 1035, 2.3.4
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for i := range len(label) {
-			c := label[i]
-			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-				return false
-			}
-		}
-	}
-	return true
 }

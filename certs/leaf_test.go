@@ -36,7 +36,7 @@ func leafOf(t testing.TB, a *Authority, host string) *x509.Certificate {
 func TestALeafHoldsNothingButItsHost(t *testing.T) {
 	a := open(t, t.TempDir(), Options{AllowIPs: true})
 	roots := x509.NewCertPool()
-	roots.AddCert(a.cert)
+	roots.AddCert(a.current().cas[0])
 	long := strings.Repeat("a", 60) + ".example"
 	for _, c := range []struct{ asked, name, common string }{
 		{"slack.com", "slack.com", "slack.com"},
@@ -70,7 +70,7 @@ func TestALeafHoldsNothingButItsHost(t *testing.T) {
 			len(leaf.ExtKeyUsage) != 1 || leaf.ExtKeyUsage[0] != x509.ExtKeyUsageServerAuth {
 			t.Errorf("%s: usage %v %v", c.asked, leaf.KeyUsage, leaf.ExtKeyUsage)
 		}
-		if !bytes.Equal(leaf.AuthorityKeyId, a.cert.SubjectKeyId) {
+		if !bytes.Equal(leaf.AuthorityKeyId, a.current().cas[0].SubjectKeyId) {
 			t.Errorf("%s: authority key id differs from the CA's subject key id", c.asked)
 		}
 		if leaf.SerialNumber.Sign() <= 0 || leaf.SerialNumber.BitLen() > 129 {
@@ -88,7 +88,7 @@ func TestTheCAIsServedBehindTheLeaf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Certificate) != 2 || !bytes.Equal(c.Certificate[1], a.cert.Raw) {
+	if len(c.Certificate) != 2 || !bytes.Equal(c.Certificate[1], a.current().cas[0].Raw) {
 		t.Errorf("a chain of %d", len(c.Certificate))
 	}
 }
@@ -159,8 +159,8 @@ func TestALeafIsKeptUntilWellBeforeItsEnd(t *testing.T) {
 func TestALeafStaysWithinTheTimeOfItsCA(t *testing.T) {
 	clock := newHandClock(testNow)
 	a := open(t, t.TempDir(), Options{Now: clock.now})
-	if leaf := leafOf(t, a, "new.example"); leaf.NotBefore.Before(a.cert.NotBefore) {
-		t.Errorf("begins %v, the CA %v", leaf.NotBefore, a.cert.NotBefore)
+	if leaf := leafOf(t, a, "new.example"); leaf.NotBefore.Before(a.current().cas[0].NotBefore) {
+		t.Errorf("begins %v, the CA %v", leaf.NotBefore, a.current().cas[0].NotBefore)
 	}
 	clock.move(caLife - time.Hour)
 	leaf := leafOf(t, a, "late.example")
@@ -225,8 +225,8 @@ func TestTheCacheIsBounded(t *testing.T) {
 		leafOf(t, a, fmt.Sprintf("h%d.example", n))
 		leafOf(t, a, "kept.example")
 	}
-	if a.leaves.Len() != 3 {
-		t.Errorf("%d leaves kept, want 3", a.leaves.Len())
+	if a.current().leaves.Len() != 3 {
+		t.Errorf("%d leaves kept, want 3", a.current().leaves.Len())
 	}
 	if leafOf(t, a, "kept.example") != kept {
 		t.Error("the one in use was dropped")
@@ -234,10 +234,9 @@ func TestTheCacheIsBounded(t *testing.T) {
 }
 
 func BenchmarkMint(b *testing.B) {
-	a := open(b, b.TempDir(), Options{MintPerMinute: 1 << 30, CacheSize: 1})
-	hosts := [2]string{"a.example", "b.example"}
+	a := open(b, b.TempDir(), Options{MintPerMinute: 1 << 30, CacheSize: 2})
 	for n := 0; b.Loop(); n++ {
-		leafOf(b, a, hosts[n%2])
+		leafOf(b, a, fmt.Sprintf("h%d.example", n%16))
 	}
 }
 

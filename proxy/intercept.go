@@ -16,12 +16,16 @@ const connectOK = "HTTP/1.1 200 Connection established\r\n\r\n"
 // intercept takes over a connection to a host that the rules name: TLS is
 // answered with a certificate of ours, and the requests inside go to the inner
 // server, whatever version of HTTP they speak.
-func (s *Server) intercept(_ *http.Request, conn net.Conn, t target) {
+func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 	s.Counts.Intercepted.Add(1)
 	if !s.conns.add(conn) {
 		return
 	}
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		s.drop(conn)
+		return
+	}
+	if !s.certifiable(r, conn, t) {
 		s.drop(conn)
 		return
 	}

@@ -75,6 +75,8 @@ type Server struct {
 	inlet  *inlet // intercepted connections on their way to inner
 	conns  connSet
 	Counts Counts
+
+	uncertified onceAMinute // its line in the log
 }
 
 // Counts are totals since the start.

@@ -37,7 +37,7 @@ func (p program) openCA(f *flags) (*certs.Authority, *config, error) {
 	if err := c.named(f); err != nil {
 		return nil, nil, err
 	}
-	ca, err := certs.Open(c.Data, certs.Options{})
+	ca, err := certs.Open(c.Data, p.caOptions(c, c.readRules))
 	if err != nil {
 		return nil, nil, c.ours(withHint(err))
 	}

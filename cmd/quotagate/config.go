@@ -42,9 +42,13 @@ type config struct {
 	AllowPorts     []uint16       `env:"ALLOW_PORTS" envDefault:"80,443"`
 	ConnectTo      []string       `env:"CONNECT_TO"`
 	UpstreamCA     string         `env:"UPSTREAM_CA"`
-	Mode           string         `env:"MODE" envDefault:"enforce"`
-	LogFormat      string         `env:"LOG_FORMAT" envDefault:"text"`
-	LogLevel       string         `env:"LOG_LEVEL" envDefault:"info"`
+	CACert         string         `env:"CA_CERT"`
+	CAKey          string         `env:"CA_KEY"`
+	// NameConstraints is on or off.
+	NameConstraints string `env:"NAME_CONSTRAINTS" envDefault:"on"`
+	Mode            string `env:"MODE" envDefault:"enforce"`
+	LogFormat       string `env:"LOG_FORMAT" envDefault:"text"`
+	LogLevel        string `env:"LOG_LEVEL" envDefault:"info"`
 
 	Limits limits // limits.go
 
@@ -222,6 +226,9 @@ func (c *config) validate() error {
 		return err
 	}
 	if err := c.checkRates(); err != nil {
+		return err
+	}
+	if err := c.checkCA(); err != nil {
 		return err
 	}
 	if err := c.checkFrontTLS(); err != nil {

@@ -93,19 +93,20 @@ func demoConfig(dir string, slack *pretendSlack) (*config, error) {
 		return nil, err
 	}
 	return &config{
-		Listen:         "127.0.0.1:0",
-		Admin:          "127.0.0.1:0",
-		Rules:          []string{rules},
-		Store:          "memory",
-		Data:           filepath.Join(dir, "data"),
-		HashKeyFile:    filepath.Join(dir, "data", "hash.key"),
-		AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-		AllowPorts:     []uint16{443},
-		ConnectTo:      []string{pretendHost + ":443=" + slack.addr()},
-		UpstreamCA:     slack.caFile,
-		Mode:           "enforce",
-		LogFormat:      "text",
-		LogLevel:       "error",
+		Listen:          "127.0.0.1:0",
+		Admin:           "127.0.0.1:0",
+		Rules:           []string{rules},
+		Store:           "memory",
+		Data:            filepath.Join(dir, "data"),
+		HashKeyFile:     filepath.Join(dir, "data", "hash.key"),
+		AllowAddresses:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+		AllowPorts:      []uint16{443},
+		ConnectTo:       []string{pretendHost + ":443=" + slack.addr()},
+		UpstreamCA:      slack.caFile,
+		NameConstraints: "on",
+		Mode:            "enforce",
+		LogFormat:       "text",
+		LogLevel:        "error",
 	}, nil
 }
 

@@ -28,7 +28,8 @@ type pretendSlack struct {
 
 // startPretendSlack serves with a CA of its own, which it keeps in dir.
 func startPretendSlack(dir string) (*pretendSlack, error) {
-	ca, err := certs.Open(dir, certs.Options{Allow: func(host string) bool { return host == pretendHost }, Host: "the demo's service"})
+	ca, err := certs.Open(dir, certs.Options{Allow: func(host string) bool { return host == pretendHost }, Host: "the demo's service",
+		Hosts: func() ([]string, error) { return []string{pretendHost}, nil }})
 	if err != nil {
 		return nil, err
 	}

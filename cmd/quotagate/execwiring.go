@@ -69,12 +69,12 @@ func (p program) wireBlind(c *config, user string) (*wiring, error) {
 	if err := c.makeDataDir(); err != nil {
 		return nil, err
 	}
-	ca, err := certs.Open(c.Data, certs.Options{})
+	ca, err := certs.Open(c.Data, p.caOptions(c, c.readRules))
 	if err != nil {
 		return nil, withHint(err)
 	}
 	w.caPEM = ca.PEM()
-	w.ca, w.bundle = filepath.Join(c.Data, certs.CertFile), filepath.Join(c.Data, bundleFile)
+	w.ca, w.bundle = ca.File(), filepath.Join(c.Data, bundleFile)
 	if err := (&service{cfg: c, ca: ca, log: p.logger(c)}).writeBundle(); err != nil {
 		return nil, err
 	}

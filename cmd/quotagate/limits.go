@@ -8,6 +8,8 @@ import (
 // limits bound what a client can take up. Every one has a variable, and a
 // metric that counts what it refused.
 type limits struct {
+	MintPerMinute int64 `env:"MINT_PER_MINUTE" envDefault:"600"`
+
 	Grace time.Duration `env:"GRACE" envDefault:"10s"`
 }
 
@@ -22,6 +24,7 @@ type bound struct {
 // and what is above would bound nobody.
 func (l *limits) ranges() []bound {
 	return []bound{
+		{"MINT_PER_MINUTE", l.MintPerMinute, int64(1), int64(1_000_000)},
 		{"GRACE", l.Grace, time.Duration(0), time.Hour},
 	}
 }

@@ -45,6 +45,7 @@ func (p program) serve(ctx context.Context, c *config) error {
 	for _, w := range append(s.rules().Warnings(), s.rules().Aged(time.Now())...) {
 		s.log.Warn(w.String())
 	}
+	s.sayCA(s.rules(), time.Now())
 	s.log.Info("quotagate is ready",
 		"proxy", c.proxyScheme()+"://"+s.front.Addr().String(),
 		"admin", "http://"+s.back.Addr().String(),

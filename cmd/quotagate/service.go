@@ -71,13 +71,7 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 		return nil, err
 	}
 	s.set.Store(set)
-	if s.ca, err = certs.Open(c.Data, certs.Options{
-		Allow:       func(h string) bool { return s.rules().Names(h) },
-		SystemRoots: p.systemRoots(),
-	}); err != nil {
-		return nil, withHint(err)
-	}
-	if err := s.writeBundle(); err != nil {
+	if err := s.openCA(p); err != nil {
 		return nil, err
 	}
 	s.hash = hash.sum
@@ -129,7 +123,7 @@ func (s *service) build(version string) error {
 	}
 	s.server = proxy.New(proxy.Config{
 		Rules:        s.rules,
-		Certificates: s.ca,
+		Certificates: certifier{s.ca},
 		Transport:    s.enforcer,
 		Dial:         dialer.DialContext,
 		PortAllowed:  dialer.PortAllowed,
@@ -254,6 +248,7 @@ func (s *service) serve(ctx context.Context, version string) error {
 			s.log.Error("the rules files are not watched: a change needs a restart", "error", err.Error())
 		}
 	})
+	watching.Go(func() { s.watchCA(ctx) })
 	defer cancel()
 	stop := context.AfterFunc(ctx, s.stopHolding)
 	defer stop()
@@ -281,6 +276,7 @@ func (s *service) watchRules(ctx context.Context) error {
 		}
 		s.set.Store(set)
 		s.server.CloseNamedTunnels()
+		s.sayCA(set, time.Now())
 		s.log.Info("the rules changed", "rules_rev", set.Revision())
 	})
 }
@@ -336,7 +332,7 @@ func (s *service) admin(version string) http.Handler {
 			Listen:      s.front.Addr().String(),
 			TLS:         s.cfg.ListenCert != "",
 			Data:        s.cfg.Data,
-			CA:          filepath.Join(s.cfg.Data, certs.CertFile),
+			CA:          s.ca.File(),
 			Bundle:      filepath.Join(s.cfg.Data, bundleFile),
 			Fingerprint: s.ca.Fingerprint(),
 			Store:       storeName(s.cfg.Store),
