@@ -51,6 +51,7 @@ func (t *transit) again(ctx context.Context) error {
 // room in their limits in place of what it had booked.
 func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error {
 	call := callOf(t.req, t.client)
+	call.MaxBody = t.e.maxBody()
 	sight := set.Look(&call)
 	var sending *rules.Sending
 	var err error
@@ -69,7 +70,7 @@ func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error
 	}
 	t.set, t.sight = set, &sight
 	if sending == nil { // the new rules know no message here
-		if barred(&sight, t.req) {
+		if barred(&sight, t.req, &call) {
 			return barredError{&unmatched}
 		}
 		t.giveBack()

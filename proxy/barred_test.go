@@ -95,6 +95,9 @@ func TestWhatMatchesNoRuleIsRefusedWhereTheRulesSaySo(t *testing.T) {
 		{"HEAD /other", "", "", true},
 		{"OPTIONS /other", "", "", true},
 		{"GET /other", "X-HTTP-Method-Override: POST\r\n", "", false},
+		{"GET /other?_method=POST", "", "", false},
+		{"GET /other?method=delete", "", "", false},
+		{"GET /other?method=list", "", "", true},
 		{"GET /other", "X-HTTP-Method: POST\r\n", "", false},
 		{"GET /other", "X-Method-Override: POST\r\n", "", false},
 	} {

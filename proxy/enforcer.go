@@ -156,6 +156,7 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 	set := e.Rules()
 	client := clientOf(req.Context())
 	call := callOf(req, client)
+	call.MaxBody = e.maxBody()
 	sight := set.Look(&call)
 	r := reading{e: e, set: set, client: client, sight: &sight, service: sight.Service(), req: req}
 	socket := opensSocket(&sight, req)
@@ -201,18 +202,19 @@ func (r *reading) govern(sending *rules.Sending, body []byte) {
 // nothing notes what becomes of a call that is no message. The error is the
 // client's.
 func (r *reading) nothing(body []byte) error {
-	if barred(r.sight, r.req) {
+	call := callOf(r.req, r.client)
+	if barred(r.sight, r.req, &call) {
 		r.barrier = &unmatched
 		return nil
 	}
-	r.unknown = r.sight.Unmatched() == "report" && changes(r.req)
+	r.unknown = r.sight.Unmatched() == "report" && call.Changes()
 	return r.call(body)
 }
 
 // barred reports calls that a service's rules refuse although they are no
 // message: those that could be a message no rule knows yet.
-func barred(s *rules.Sighting, req *http.Request) bool {
-	return opensSocket(s, req) || s.Unmatched() == "reject" && changes(req)
+func barred(s *rules.Sighting, req *http.Request, call *rules.Call) bool {
+	return opensSocket(s, req) || s.Unmatched() == "reject" && call.Changes()
 }
 
 // opensSocket reports a request for a WebSocket where the rules refuse them: a
@@ -220,10 +222,6 @@ func barred(s *rules.Sighting, req *http.Request) bool {
 func opensSocket(s *rules.Sighting, req *http.Request) bool {
 	return s.WebSockets() == "reject" && upgradeType(req.Header) != ""
 }
-
-// changes reports whether a request may change something on the service: its
-// method does, or a header says that another one is meant.
-func changes(req *http.Request) bool { return !safe(req.Method) || rules.Overridden(req.Header) }
 
 // safe methods change nothing (RFC 9110, 9.2.1).
 func safe(method string) bool {
@@ -263,6 +261,8 @@ func refusalName(err error) string {
 		return "unknown-account"
 	case errors.Is(err, rules.ErrAmbiguous), errors.Is(err, rules.ErrMixedAccounts):
 		return "ambiguous-account"
+	case errors.Is(err, rules.ErrUnmatched):
+		return unmatched.name
 	}
 	return "unreadable"
 }
@@ -276,7 +276,7 @@ func (e *Enforcer) pass(req *http.Request, client *Client, sight *rules.Sighting
 	req = req.WithContext(tr.attach(req.Context()))
 	resp, err := e.next().RoundTrip(req)
 	if err != nil {
-		return nil, tr.wantsCertificate(err)
+		return nil, e.unshaken(err, tr, req)
 	}
 	dropOurs(resp.Header)
 	heard.answered(resp)

@@ -45,6 +45,7 @@ func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time)
 	}
 	x := &Explanation{Decision: "pass", Revision: r.set.Revision(), Service: r.service}
 	call := callOf(req, r.client)
+	call.MaxBody = e.maxBody()
 	if t := r.transit; t != nil {
 		x.Trace = r.set.Trace(&call, t.body)
 		t.dry, t.now = true, at

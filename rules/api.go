@@ -29,6 +29,9 @@ type Call struct {
 	// Authenticated tells whether its password was checked.
 	ProxyUser     string
 	Authenticated bool
+	// MaxBody is the most bytes that a body may have once it is decoded; 0 is
+	// 8 MiB.
+	MaxBody int64
 }
 
 // A Message is one message that a request would send.

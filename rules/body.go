@@ -30,30 +30,33 @@ type content struct {
 	empty            bool // there is none
 }
 
-// readBody reads a body. The error is an *UnreadableError.
-func readBody(h http.Header, b []byte) (content, error) {
-	b, err := decoded(h, b)
+// readBody reads a body that decodes to at most so many bytes; 0 is 8 MiB. The
+// error is an *UnreadableError.
+func readBody(h http.Header, b []byte, most int64) (content, error) {
+	b, err := decoded(h, b, most)
 	if err != nil {
 		return content{}, err
 	}
-	b, err = toUTF8(b)
-	if err != nil {
-		return content{}, err
-	}
-	if len(h.Values("Content-Type")) > 1 {
+	if len(h["Content-Type"]) > 1 {
 		return content{}, unreadable("it has more than one content type")
 	}
-	kind, params, typeErr := mime.ParseMediaType(h.Get("Content-Type"))
+	is := h.Get("Content-Type")
+	kind, params, typeErr := mime.ParseMediaType(is)
 	if typeErr != nil {
-		kind, _, _ = strings.Cut(strings.ToLower(h.Get("Content-Type")), ";")
-		if kind = strings.TrimSpace(kind); strings.HasPrefix(kind, "multipart/") {
+		kind, _, _ = strings.Cut(strings.ToLower(is), ";")
+		if kind = strings.TrimSpace(kind); strings.Contains(strings.ToLower(is), "multipart/") {
 			return content{}, unreadable("its content type is malformed")
 		}
+	}
+	if b, err = inUTF8(b, params["charset"]); err != nil {
+		return content{}, err
 	}
 	trimmed := bytes.TrimLeft(b, " \t\r\n")
 	if len(trimmed) == 0 {
 		return content{empty: true}, nil
 	}
+	// A server that believes the type reads fields out of whatever comes.
+	called := strings.Contains(strings.ToLower(is), "x-www-form-urlencoded")
 	if strings.HasPrefix(kind, "multipart/") && params["boundary"] != "" {
 		return readMultipart(b, params["boundary"])
 	}
@@ -63,21 +66,18 @@ func readBody(h http.Header, b []byte) (content, error) {
 		if c.json, err = readJSON(trimmed); err != nil {
 			return content{}, err
 		}
-		if kind == "application/x-www-form-urlencoded" && bytes.IndexByte(b, '=') >= 0 {
-			// A server that believes the type reads fields out of it.
-			if c.fields, err = readForm(string(b)); err != nil {
-				return content{}, err
-			}
-			c.hasForm = true
-		}
-		return c, nil
+		return c, c.alsoForm(b, called && bytes.IndexByte(b, '=') >= 0)
 	case bytes.HasPrefix(trimmed, []byte("--")):
 		if boundary := sniffBoundary(trimmed); boundary != "" {
-			return readMultipart(trimmed, boundary)
+			c, err := readMultipart(trimmed, boundary)
+			if err != nil {
+				return content{}, err
+			}
+			return c, c.alsoForm(b, called)
 		}
 	}
 	switch {
-	case kind == "application/x-www-form-urlencoded", looksLikeForm(b):
+	case called, looksLikeForm(b):
 		f, err := readForm(string(b))
 		return content{fields: f, hasForm: true}, err
 	case strings.HasPrefix(kind, "multipart/"):
@@ -86,6 +86,16 @@ func readBody(h http.Header, b []byte) (content, error) {
 		return content{}, unreadable("it is called JSON and is neither an object nor an array")
 	}
 	return content{}, unreadable("it is neither JSON nor a form")
+}
+
+// alsoForm adds what a body says as a form, where it may be read as one too.
+func (c *content) alsoForm(b []byte, is bool) error {
+	if !is {
+		return nil
+	}
+	f, err := readForm(string(b))
+	c.fields, c.hasForm = append(c.fields, f...), true
+	return err
 }
 
 func isJSONType(kind string) bool {

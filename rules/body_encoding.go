@@ -19,22 +19,32 @@ import (
 )
 
 const (
-	// mostDecoded bounds what a compressed body may grow to.
+	// mostDecoded bounds what a compressed body may grow to where the call says
+	// nothing, and the windows of the decoders.
 	mostDecoded = 8 << 20
+	// mostSwell  is how many times as long a body may become in one step, once
+	// it is longer than littleDecoded. JSON shrinks to a tenth, a batch that
+	// says one thing a thousand times to a hundredth; a bomb of gzip to a
+	// thousandth, one of brotli or zstd to less.
+	mostSwell     = 200
+	littleDecoded = 1 << 20
 	// mostEncodings bounds how often a body may be wrapped.
 	mostEncodings = 3
 )
 
-// decoded undoes the Content-Encodings of a body, the last one first. The
-// error is an *UnreadableError.
-func decoded(h http.Header, b []byte) ([]byte, error) {
-	encodings := h.Values("Content-Encoding")
+// decoded undoes the Content-Encodings of a body, the last one first, to at most
+// so many bytes. The error is an *UnreadableError.
+func decoded(h http.Header, b []byte, most int64) ([]byte, error) {
+	encodings := h["Content-Encoding"]
 	if len(encodings) == 0 || len(b) == 0 {
 		return b, nil
 	}
 	list := strings.Split(strings.ToLower(strings.Join(encodings, ",")), ",")
 	if len(list) > mostEncodings {
 		return nil, unreadable("it is encoded too many times")
+	}
+	if most <= 0 {
+		most = mostDecoded
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		name := strings.TrimSpace(list[i])
@@ -45,15 +55,18 @@ func decoded(h http.Header, b []byte) ([]byte, error) {
 		if !known {
 			return nil, unreadable("its encoding is not known")
 		}
+		growth := max(littleDecoded, mostSwell*int64(len(b)))
 		if err == nil {
-			b, err = io.ReadAll(io.LimitReader(r, mostDecoded+1))
+			b, err = io.ReadAll(io.LimitReader(r, min(most, growth)+1))
 			closeReader(r)
 		}
 		switch {
 		case err != nil:
 			return nil, unreadable("it is not encoded as it says")
-		case len(b) > mostDecoded:
+		case int64(len(b)) > most:
 			return nil, unreadable("it is too large when decoded")
+		case int64(len(b)) > growth:
+			return nil, unreadable("it grows too much when decoded")
 		}
 	}
 	return b, nil
@@ -86,6 +99,26 @@ func closeReader(r io.Reader) {
 	if c, ok := r.(io.Closer); ok {
 		c.Close()
 	}
+}
+
+// inUTF8 is toUTF8 for a text of which its type says how it is written. Where
+// that is in none of the ways that are told apart here, what looks like a name
+// may be another.
+func inUTF8(b []byte, charset string) ([]byte, error) {
+	switch charset = strings.ToLower(strings.Trim(charset, " '\"")); charset {
+	case "", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252":
+		return toUTF8(b)
+	case "utf-16", "utf-16le", "utf-16be", "utf16":
+		if len(b) == 0 {
+			return b, nil
+		}
+		out, err := toUTF8(b)
+		if err == nil && len(out) >= len(b)-3 { // nothing was undone but a mark
+			return nil, unreadable("it is not written in the charset that it names")
+		}
+		return out, err
+	}
+	return nil, unreadable("its charset is not known")
 }
 
 // toUTF8 drops a byte order mark and turns UTF-16, which JSON parsers of

@@ -50,12 +50,28 @@ func (f fields) split() bool {
 	return false
 }
 
-// firsts is the first value of each name in one reading.
-func (f fields) firsts(in splitting) map[string]string {
+// repeats reports whether a name stands twice.
+func (f fields) repeats() bool {
+	seen := make(map[string]bool, len(f))
+	for i := range f {
+		if seen[f[i].name] {
+			return true
+		}
+		seen[f[i].name] = true
+	}
+	return false
+}
+
+// values is one value of each name in one reading: the first, or the last.
+func (f fields) values(in splitting, last bool) map[string]string {
 	m := make(map[string]string, len(f))
-	for i := len(f) - 1; i >= 0; i-- {
-		if f[i].in == always || f[i].in == in {
-			m[f[i].name] = f[i].value
+	for i := range f {
+		one := &f[i]
+		if !last {
+			one = &f[len(f)-1-i]
+		}
+		if one.in == always || one.in == in {
+			m[one.name] = one.value
 		}
 	}
 	return m

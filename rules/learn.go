@@ -65,7 +65,7 @@ func (s *Sighting) Learn(requestBody []byte, status int, h http.Header, response
 	k.garbled = len(requestBody) > mostHeard || tooLong(s.call.Query)
 	if !k.garbled {
 		var err error
-		k.request, err = readBody(s.call.Header, requestBody)
+		k.request, err = readBody(s.call.Header, requestBody, 0)
 		k.garbled = err != nil
 	}
 	for _, c := range s.listeners {
@@ -84,7 +84,7 @@ func hear(h http.Header, body []byte) (any, bool) {
 	if len(body) == 0 || len(body) > mostHeard {
 		return nil, false
 	}
-	b, err := decoded(h, body)
+	b, err := decoded(h, body, 0)
 	if err == nil {
 		b, err = toUTF8(b)
 	}

@@ -21,6 +21,7 @@ type matcher struct {
 	messages []*messageRule
 	events   []*eventRule
 	leaves   []leaf
+	names    names // that messages look for
 }
 
 // leaf is one path pattern of one match of one message, or event, on one host.
@@ -54,6 +55,7 @@ type messageRule struct {
 	refusal       *refusalRule
 	needsBody     bool // its sources do
 	mails         bool // one of them opens an e-mail
+	places        bool // one parameter may stand in two places
 }
 
 // matchRule is one match of a message.
@@ -135,8 +137,36 @@ func (m *matcher) addService(name string, s *service, report reporter) *serviceR
 // index puts a message's matches under their hosts and paths.
 func (m *matcher) index(r *messageRule, serviceHosts []string, report reporter) {
 	m.messages = append(m.messages, r)
+	m.ask(r)
 	for _, c := range r.matches {
 		m.plant(c, serviceHosts, nil, report)
+	}
+}
+
+// ask notes the names that a message looks for.
+func (m *matcher) ask(r *messageRule) {
+	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
+		m.names.askAll(list)
+	}
+	if in := r.inner; in != nil {
+		m.names.askAll(in.method)
+		m.names.askAll(in.url)
+	}
+	m.names.askIn(r.def.Each)
+	if r.def.Inner != nil {
+		m.names.askIn(r.def.Inner.Header)
+		m.names.askIn(r.def.Inner.Body)
+	}
+	for _, c := range r.matches {
+		for _, k := range append(append([]check(nil), c.query...), c.form...) {
+			m.names.ask(k.name)
+		}
+		for _, k := range c.json {
+			m.names.askIn(k.name)
+		}
+		if c.when != nil {
+			m.names.askIn(c.when.text)
+		}
 	}
 }
 

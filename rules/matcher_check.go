@@ -187,11 +187,14 @@ func (c *check) holdsFields(f fields) bool {
 }
 
 // queryHolds is holdsFields for a raw query, of which it decodes no more than
-// it needs.
-func (c *check) queryHolds(raw string) bool {
+// it needs; nearly also takes names that are nearly the check's.
+func (c *check) queryHolds(raw string, nearly bool) bool {
 	var t tally
 	eachField(raw, func(name, value string, in splitting) bool {
-		if name == c.name || unescapeForm(name) == c.name {
+		if name != c.name {
+			name = unescapeForm(name)
+		}
+		if name == c.name || nearly && foldField(name) == foldField(c.name) {
 			c.count(&t, unescapeForm(value), in)
 		}
 		return true

@@ -46,6 +46,9 @@ func (m *matcher) compileMessage(def *message, service, kind string, s *serviceR
 	}
 	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
 		r.needsBody = r.needsBody || slices.ContainsFunc(list, func(v valueSource) bool { return v.needsBody() })
+		for i := range list {
+			r.places = r.places || slices.ContainsFunc(list[i+1:], func(v valueSource) bool { return v.placedTwice(&list[i]) })
+		}
 		r.mails = r.mails || slices.ContainsFunc(list, func(v valueSource) bool { return v.decode == "mime" })
 	}
 	r.outcome = compileOutcome(def.Outcome, report)

@@ -381,7 +381,7 @@ func TestWhen(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := call(t, "POST", "https://H.example:443/me?q=1", "X-App: y")
-		body, err := readBody(c.Header, []byte(`{"text":"x","number":5,"list":[1,2]}`))
+		body, err := readBody(c.Header, []byte(`{"text":"x","number":5,"list":[1,2]}`), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ type whenEnv struct {
 	Method  string            `expr:"method"`
 	Path    string            `expr:"path"` // in normal form
 	Capture map[string]string `expr:"capture"`
-	Query   map[string]string `expr:"query"`  // the first value of each
+	Query   map[string]string `expr:"query"`  // one value of each
 	Header  map[string]string `expr:"header"` // by lower-case name
 	Form    map[string]string `expr:"form"`
 	JSON    any               `expr:"json"`
@@ -61,18 +61,25 @@ func (optional) Visit(node *ast.Node) {
 	}
 }
 
-// holds runs the expression, once for each way to read the fields. One that
-// fails on a value that it did not expect holds: what could be a send is one.
+// holds runs the expression, once for each way to read the fields: where a name
+// stands twice, some take the first and some the last. One that fails on a value
+// that it did not expect holds: what could be a send is one.
 func (w *whenProgram) holds(in *input) bool {
-	return w.holdsIn(in, atAmpersands) || w.splits(in) && w.holdsIn(in, atSemicolons)
+	if w.holdsIn(in, atAmpersands, false) {
+		return true
+	}
+	split, twice := w.fieldsAre(in, fields.split), w.fieldsAre(in, fields.repeats)
+	return split && w.holdsIn(in, atSemicolons, false) ||
+		twice && (w.holdsIn(in, atAmpersands, true) || split && w.holdsIn(in, atSemicolons, true))
 }
 
-func (w *whenProgram) splits(in *input) bool {
-	return slices.Contains(w.reads, "query") && in.queryFields().split() ||
-		slices.Contains(w.reads, "form") && in.body.fields.split()
+// fieldsAre asks something of the fields that the expression reads.
+func (w *whenProgram) fieldsAre(in *input, what func(fields) bool) bool {
+	return slices.Contains(w.reads, "query") && what(in.queryFields()) ||
+		slices.Contains(w.reads, "form") && what(in.body.fields)
 }
 
-func (w *whenProgram) holdsIn(in *input, how splitting) bool {
+func (w *whenProgram) holdsIn(in *input, how splitting, last bool) bool {
 	env := whenEnv{Method: in.call.Method, Path: in.path, JSON: in.body.json}
 	for _, name := range w.reads {
 		switch name {
@@ -84,9 +91,9 @@ func (w *whenProgram) holdsIn(in *input, how splitting) bool {
 				env.Capture[name] = in.pattern.capture(in.path, name)
 			}
 		case "query":
-			env.Query = in.queryFields().firsts(how)
+			env.Query = in.queryFields().values(how, last)
 		case "form":
-			env.Form = in.body.fields.firsts(how)
+			env.Form = in.body.fields.values(how, last)
 		case "header":
 			env.Header = make(map[string]string, len(in.call.Header))
 			for name, list := range in.call.Header {

@@ -209,7 +209,7 @@ func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out, said
 	r := m.outcome
 	a := answered{status: strconv.Itoa(status), header: h}
 	if r.needsBody || r.items != nil {
-		if b, err := decoded(h, body); err == nil {
+		if b, err := decoded(h, body, 0); err == nil {
 			if b, err = toUTF8(b); err == nil {
 				a.tree, err = readJSONMembers(b, r.members)
 				a.hasTree = err == nil

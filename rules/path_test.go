@@ -164,7 +164,7 @@ func FuzzReadBody(f *testing.F) {
 		if encoding != "" {
 			h.Set("Content-Encoding", encoding)
 		}
-		c, err := readBody(h, body)
+		c, err := readBody(h, body, 0)
 		if err != nil {
 			if _, ok := err.(*UnreadableError); !ok {
 				t.Errorf("%v is not an UnreadableError", err)

@@ -5,9 +5,7 @@ package rules
 
 import (
 	"errors"
-	"net/http"
 	"slices"
-	"strings"
 )
 
 // ErrMixedAccounts: the items of one request are of different accounts.
@@ -31,6 +29,11 @@ type candidate struct {
 	// tunnelled: the query does not hold as it stands, but the body may
 	// carry another.
 	tunnelled bool
+	// overridden: the method does not hold, but the body may name another.
+	overridden bool
+	// nearly: the query does not hold, but would if names were compared as
+	// some servers do.
+	nearly bool
 }
 
 // Message reports whether the call can still be a message.
@@ -42,7 +45,7 @@ func (s *Sighting) NeedsBody() bool {
 }
 
 func (c candidate) needsBody() bool {
-	return c.tunnelled || c.match.needsBody || c.match.message.needsBody
+	return c.tunnelled || c.overridden || c.match.needsBody || c.match.message.needsBody
 }
 
 // Service is the service that owns the host, or "".
@@ -88,24 +91,29 @@ func (s *Sighting) own(r *serviceRule) {
 func (s *Sighting) consider(l leaf, path string) {
 	c := candidate{leaf: l, path: path}
 	h := s.call.Header
-	if !l.match.methodHolds(s.call.Method, h) {
+	sure, perhaps := l.match.methodHolds(s.call)
+	if !sure && !perhaps {
 		return
 	}
+	c.overridden = !sure
 	for i := range l.match.header {
 		if k := &l.match.header[i]; !k.holds(h[k.name]) {
 			return
 		}
 	}
 	for i := range l.match.query {
-		if !l.match.query[i].queryHolds(s.call.Query) {
-			if !Overridden(h) {
-				return
-			}
+		switch k := &l.match.query[i]; {
+		case k.queryHolds(s.call.Query, false):
+		case Overridden(h):
 			c.tunnelled = true
+		case k.queryHolds(s.call.Query, true):
+			c.nearly = true
+		default:
+			return
 		}
 	}
 	if c.event != nil {
-		if s.set.wants[c.event.def.Means] {
+		if s.set.wants[c.event.def.Means] && !c.nearly && !c.overridden {
 			s.listeners = append(s.listeners, c)
 		}
 		return
@@ -113,30 +121,9 @@ func (s *Sighting) consider(l leaf, path string) {
 	s.candidates = append(s.candidates, c)
 }
 
-func (c *matchRule) methodHolds(method string, h http.Header) bool {
-	if len(c.methods) == 0 || c.hasMethod(method) {
-		return true
-	}
-	for _, name := range overrides() {
-		if slices.ContainsFunc(h[name], c.hasMethod) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *matchRule) hasMethod(method string) bool {
-	for _, m := range c.methods {
-		if m == method || strings.EqualFold(m, strings.TrimSpace(method)) {
-			return true
-		}
-	}
-	return false
-}
-
 // Read reads the body and says what the call would send: nil if it is no
 // message after all. The error is an *UnreadableError, or an *AccountError of
-// ErrMixedAccounts, ErrAmbiguous or ErrUnknownAccount; none of them can be let
+// ErrMixedAccounts, ErrUnmatched, ErrAmbiguous or ErrUnknownAccount; none of them can be let
 // through.
 func (s *Sighting) Read(body []byte) (*Sending, error) {
 	if len(s.candidates) == 0 {
@@ -161,55 +148,6 @@ func (s *Sighting) Read(body []byte) (*Sending, error) {
 // making begins the work on one request.
 func (s *Set) making(out *Sending) *making {
 	return &making{hash: s.o.Hash, segments: s.segments, texts: s.texts, asThread: s.wants[meansThread], likeness: s.likeness, out: out}
-}
-
-// gather makes the messages that the candidates come to, and returns the
-// identities that they show.
-func (s *Sighting) gather(k *making, body []byte) ([]identity, error) {
-	if len(s.candidates) == 0 {
-		return nil, nil
-	}
-	if tooLong(s.call.Query) {
-		return nil, errFields
-	}
-	var read content
-	if s.NeedsBody() {
-		var err error
-		if read, err = readBody(s.call.Header, body); err != nil {
-			return nil, err
-		}
-	}
-	var all []identity
-	held := make([]candidate, 0, 4)
-	for _, c := range s.candidates {
-		if slices.ContainsFunc(held, c.again) {
-			continue
-		}
-		in := input{call: s.call, body: &read, pattern: c.pattern, path: c.path}
-		if !c.holds(&in) {
-			continue
-		}
-		if slices.ContainsFunc(held, c.contradicts) {
-			return nil, unreadable("its path can be read in two ways")
-		}
-		known := slices.ContainsFunc(held, c.sameMessage)
-		held = append(held, c)
-		if known {
-			continue
-		}
-		var ids []identity
-		var err error
-		if r := c.match.message; r.inner != nil {
-			ids, err = k.carry(s, r, &in)
-		} else {
-			ids, err = k.messages(r, &in)
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, ids...)
-	}
-	return all, nil
 }
 
 // sameMessage reports whether another candidate is of the same message.
@@ -250,14 +188,17 @@ func (c candidate) differs(v *valueSource, other candidate, w *valueSource) bool
 	if v.place != inPath || w.place != inPath {
 		return false
 	}
-	mine := v.cut([]string{c.pattern.capture(c.path, v.name)})
-	return !slices.Equal(mine, w.cut([]string{other.pattern.capture(other.path, w.name)}))
+	mine := v.cut(new(input), []string{c.pattern.capture(c.path, v.name)})
+	return !slices.Equal(mine, w.cut(new(input), []string{other.pattern.capture(other.path, w.name)}))
 }
 
 // holds checks the conditions that waited for the body.
 func (c *candidate) holds(in *input) bool {
 	m := c.match
-	if c.tunnelled {
+	if c.overridden && !m.formHasMethod(in.body.fields) {
+		return false
+	}
+	if c.tunnelled || c.nearly {
 		for i := range m.query {
 			if k := &m.query[i]; !k.holdsFields(in.queryFields()) {
 				return false

@@ -17,7 +17,7 @@ func (r *messageRule) items(in *input) ([]any, error) {
 	if r.each == nil {
 		return nil, nil
 	}
-	open := opener{left: mostValues, more: r.each.steps == nil}
+	open := opener{left: mostValues, more: r.each.steps == nil, in: in}
 	trees, err := open.places(r.each.lead[0], in)
 	if err != nil {
 		return nil, err
@@ -46,6 +46,7 @@ const mostPlaces = 100
 type opener struct {
 	left int  // how many values they may still have, all together
 	more bool // a path goes on where its leading steps end
+	in   *input
 }
 
 // places are the trees in which a batch may stand whose path begins with a
@@ -92,7 +93,7 @@ func (o *opener) text(s string) (any, error) {
 		}
 		var ok bool
 		if s, ok = v.(string); !ok {
-			return v, nil
+			return o.in.opened(v)
 		}
 	}
 	return s, nil

@@ -6,6 +6,7 @@ package rules
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -80,6 +81,9 @@ func (k *making) carry(s *Sighting, r *messageRule, in *input) ([]identity, erro
 			return nil, err
 		}
 		if len(k.out.Messages) == before {
+			if sight.bars(call, s) {
+				return nil, ErrUnmatched
+			}
 			continue
 		}
 		for i := before; i < len(k.out.Messages); i++ {
@@ -99,6 +103,21 @@ func (k *making) carry(s *Sighting, r *messageRule, in *input) ([]identity, erro
 		}
 	}
 	return all, nil
+}
+
+// ErrUnmatched: a request carries one that is no known message, on a service
+// whose rules let nothing else pass.
+var ErrUnmatched = errors.New("the request carries one that is no message the rules know, and they let nothing else pass there")
+
+// bars reports whether a request that turned out to be no message may not pass:
+// what is not a reading, where the rules of its service say so, or, where no rule
+// names its host, those of the service that would carry it there.
+func (s *Sighting) bars(c *Call, outer *Sighting) bool {
+	rule := s.Unmatched()
+	if s.set == nil {
+		rule = outer.Unmatched()
+	}
+	return rule == reject && c.Changes()
 }
 
 var errInner = unreadable("it carries a request that cannot be read")
@@ -133,9 +152,17 @@ func (r *innerRule) open(outer *Call, in *input) (*Call, []byte, error) {
 	if r.header != nil {
 		for _, v := range r.header.get(in.item) {
 			list, _ := v.(map[string]any)
-			for name, value := range list {
-				if text, ok := scalar(value); ok {
-					c.Header.Set(name, text)
+			given := map[string]bool{}
+			for _, name := range sorted(list) {
+				text, ok := scalar(list[name])
+				key := http.CanonicalHeaderKey(name)
+				switch {
+				case !ok:
+				case given[key]: // in two spellings of the name
+					c.Header.Add(key, text)
+				default:
+					c.Header.Set(key, text)
+					given[key] = true
 				}
 			}
 		}

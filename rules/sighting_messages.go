@@ -114,6 +114,9 @@ func (k *making) message(r *messageRule, in *input) error {
 	if r.mails && (unreadMail(r.recipients, in) || unreadMail(r.account, in)) {
 		return unreadable("its e-mail is malformed")
 	}
+	if r.places && (contradict(r.people, in, true) || contradict(r.threads, in, true) || contradict(r.id, in, false)) {
+		return errPlaces
+	}
 	to, shared := firstPresent(r.people, in, true)
 	thread, outside := firstPresent(r.threads, in, true)
 	if len(to) == 0 {
@@ -128,7 +131,9 @@ func (k *making) message(r *messageRule, in *input) error {
 	}
 	ids, shared := firstPresent(r.id, in, false)
 	m.ID = k.id(r, ids, shared)
-	k.read(&m, r, in)
+	if err := k.read(&m, r, in); err != nil {
+		return err
+	}
 	switch r.def.Cost.By {
 	case "recipients":
 		m.Cost = max(1, int64(len(m.Recipients)))
@@ -144,17 +149,20 @@ func (k *making) message(r *messageRule, in *input) error {
 }
 
 // read takes from the text what limits and the message's sameness need of it.
-func (k *making) read(m *Message, r *messageRule, in *input) {
+func (k *making) read(m *Message, r *messageRule, in *input) error {
 	segments := k.segments || r.def.Cost.By == "segments"
 	if !segments && !k.texts && m.ID == "" {
-		return
+		return nil
 	}
 	text, shared := firstPresent(r.text, in, false)
+	if r.places && contradict(r.text, in, false) {
+		return errPlaces
+	}
 	if segments {
 		m.Segments = textSegments(text, shared)
 	}
 	if len(text) == 0 || !k.texts && m.ID == "" {
-		return
+		return nil
 	}
 	if shared == nil {
 		shared = &outside{}
@@ -177,6 +185,7 @@ func (k *making) read(m *Message, r *messageRule, in *input) {
 		}
 		m.words = shared.words
 	}
+	return nil
 }
 
 // hashAll hashes the recipients, each distinct one once, and gives up where
@@ -260,4 +269,36 @@ func firstPresent(list []valueSource, in *input, whole bool) ([]string, *outside
 
 func allEqual(list []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return s != list[0] })
+}
+
+var errPlaces = unreadable("it has a parameter in two places, and they differ: nobody knows which of them the service reads")
+
+// contradict reports whether a parameter stands in two places, such as the body
+// and the query, with different values. Services differ in which they read.
+func contradict(list []valueSource, in *input, whole bool) bool {
+	for i := range list {
+		for j := i + 1; j < len(list); j++ {
+			v, w := &list[i], &list[j]
+			if !in.has(v.place) || !in.has(w.place) || !v.placedTwice(w) {
+				continue
+			}
+			a, _ := v.values(in, whole)
+			b, _ := w.values(in, whole)
+			if len(a) > 0 && len(b) > 0 && !sameValues(a, b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// placedTwice reports whether two sources are of one parameter, in different
+// places.
+func (v *valueSource) placedTwice(w *valueSource) bool {
+	return v.param != "" && v.place != w.place && foldField(v.param) == foldField(w.param)
+}
+
+func sameValues(a, b []string) bool {
+	return !slices.ContainsFunc(a, func(s string) bool { return !slices.Contains(b, s) }) &&
+		!slices.ContainsFunc(b, func(s string) bool { return !slices.Contains(a, s) })
 }

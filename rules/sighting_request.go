@@ -76,7 +76,7 @@ func (s *Sighting) CallIn(body []byte) (*Sending, error) {
 	out.Service, out.hash = out.Messages[0].Service, s.set.o.Hash
 	var read content
 	if len(body) > 0 && !tooLong(s.call.Query) {
-		if c, err := readBody(s.call.Header, body); err == nil {
+		if c, err := readBody(s.call.Header, body, s.call.MaxBody); err == nil {
 			read = c
 		}
 	}

@@ -19,6 +19,7 @@ type valueSource struct {
 	split  string
 	re     *regexp.Regexp
 	kind   string // what identity it yields
+	param  string // the name of the one parameter that it is, if it is one
 	mail   mailPart
 }
 
@@ -84,6 +85,14 @@ func compileSource(s *source, service string, at pos, report reporter) (valueSou
 	case set > 1:
 		wrong("a source has one place, and this one has %d\na list of sources takes the first that is present", set)
 	}
+	switch v.place {
+	case inForm, inQuery:
+		v.param = v.name
+	case inJSON:
+		if v.path != nil && len(v.path.steps) == 1 {
+			v.param, _ = v.path.member()
+		}
+	}
 	switch s.Decode {
 	case "", "json", "base64", "base64url", "mime":
 	default:
@@ -108,10 +117,10 @@ func regexpReason(err error) string {
 // the same for all of them, and is given with what was made of it before.
 func (v *valueSource) values(in *input, whole bool) ([]string, *outside) {
 	if !in.batch {
-		return v.cut(v.raw(in)), nil
+		return v.cut(in, v.raw(in)), nil
 	}
 	if v.place == inJSON {
-		if found := v.cut(jsonValues(v.path, in.item)); len(found) > 0 || !whole {
+		if found := v.cut(in, jsonValues(v.path, in.item)); len(found) > 0 || !whole {
 			return found, nil
 		}
 	}
@@ -120,7 +129,7 @@ func (v *valueSource) values(in *input, whole bool) ([]string, *outside) {
 		if in.shared == nil {
 			in.shared = map[*valueSource]*outside{}
 		}
-		o = &outside{values: v.cut(v.raw(in))}
+		o = &outside{values: v.cut(in, v.raw(in))}
 		in.shared[v] = o
 	}
 	return o.values, o
@@ -166,10 +175,10 @@ func (v *valueSource) raw(in *input) []string {
 // texts, splits it, and keeps what the regular expression's first group (or
 // all of it) matches. A value without the text to come after, or without a
 // match, is none.
-func (v *valueSource) cut(raw []string) []string {
+func (v *valueSource) cut(in *input, raw []string) []string {
 	var out []string
 	for _, s := range raw {
-		for _, s := range v.decodeOne(s) {
+		for _, s := range v.decodeOne(in, s) {
 			if v.after != "" {
 				_, rest, ok := strings.Cut(s, v.after)
 				if !ok {
@@ -201,7 +210,7 @@ func (v *valueSource) cut(raw []string) []string {
 	return out
 }
 
-func (v *valueSource) decodeOne(s string) []string {
+func (v *valueSource) decodeOne(in *input, s string) []string {
 	switch v.decode {
 	case "json":
 		tree, err := readJSON([]byte(s))
@@ -209,6 +218,9 @@ func (v *valueSource) decodeOne(s string) []string {
 			if plain, err := readScalar(s); err == nil {
 				return []string{plain}
 			}
+			return nil
+		}
+		if tree, err = in.opened(tree); err != nil {
 			return nil
 		}
 		if v.path == nil || v.place == inJSON {

@@ -25,6 +25,37 @@ type input struct {
 
 	query    fields
 	hasQuery bool
+
+	// names are those that are looked for. loose reads what is nearly one of
+	// them as that; otherwise nearly notes that there is one in a text that
+	// was opened.
+	names         *names
+	loose, nearly bool
+}
+
+// has reports whether there may be anything in a place.
+func (in *input) has(p place) bool {
+	switch p {
+	case inJSON:
+		return in.body.hasJSON
+	case inForm:
+		return len(in.body.fields) > 0
+	case inQuery:
+		return in.call.Query != "" || len(in.queryFields()) > 0
+	}
+	return true
+}
+
+// opened is the tree of a text that was found within the request.
+func (in *input) opened(tree any) (any, error) {
+	switch {
+	case in.names == nil:
+	case in.loose:
+		return in.names.loosened(tree)
+	default:
+		in.nearly = in.nearly || in.names.nearIn(tree)
+	}
+	return tree, nil
 }
 
 // outside is what a source finds outside the items of a batch, and what was
@@ -49,25 +80,11 @@ func (in *input) queryFields() fields {
 			// A tunnelled query: rest.li reads the form as the query.
 			in.query = append(in.query, in.body.fields...)
 		}
-	}
-	return in.query
-}
-
-// overrides are the headers by which servers take another method for the
-// request's own.
-func overrides() [3]string {
-	return [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
-}
-
-// Overridden reports whether a request's headers give another method than its
-// own: it may then be a call of any method, whatever its own says.
-func Overridden(h http.Header) bool {
-	for _, name := range overrides() {
-		if len(h[name]) > 0 {
-			return true
+		if in.loose {
+			in.query = in.names.loosenedFields(in.query)
 		}
 	}
-	return false
+	return in.query
 }
 
 // cookies are all values of a cookie, as sent: a browser sends the same name

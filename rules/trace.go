@@ -38,7 +38,7 @@ func (s *Set) Trace(c *Call, body []byte) []TraceStep {
 			port = "80"
 		}
 	}
-	read, readErr := readBody(c.Header, body)
+	read, readErr := readBody(c.Header, body, c.MaxBody)
 	var out []TraceStep
 	done := map[*matchRule]bool{}
 	for _, e := range m.hosts.find(name, port, nil) {
@@ -85,24 +85,28 @@ func (c *matchRule) trace(call *Call, read *content, readErr error) TraceStep {
 	}
 	t.Pattern = pattern.text
 	t.near = 2 // a path says more than a method
-	if !c.methodHolds(call.Method, call.Header) {
+	sure, perhaps := c.methodHolds(call)
+	if !sure && !perhaps {
 		return fail("method", strings.Join(c.methods, " or "))
 	}
 	in := input{call: call, body: read, pattern: pattern, path: at}
-	cand := candidate{leaf: leaf{match: c, pattern: pattern}, path: at, tunnelled: Overridden(call.Header)}
+	cand := candidate{leaf: leaf{match: c, pattern: pattern}, path: at, tunnelled: Overridden(call.Header), overridden: !sure}
 	for i := range c.header {
 		if t.near++; !c.header[i].holds(call.Header[c.header[i].name]) {
 			return fail("header", c.header[i].asked())
 		}
 	}
 	for i := range c.query {
-		if t.near++; !c.query[i].queryHolds(call.Query) && !cand.tunnelled {
+		if t.near++; !c.query[i].queryHolds(call.Query, false) && !cand.tunnelled {
 			return fail("query", c.query[i].asked())
 		}
 	}
 	t.near++
 	if readErr != nil && cand.needsBody() {
 		return fail("body", readErr.Error()+": refused, because it could be a message")
+	}
+	if cand.overridden && !c.formHasMethod(read.fields) {
+		return fail("method", strings.Join(c.methods, " or "))
 	}
 	for i := range c.form {
 		if t.near++; !c.form[i].holdsFields(read.fields) {
