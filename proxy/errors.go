@@ -61,6 +61,7 @@ var failures = []struct {
 }{
 	{is: as[*AddressError], status: http.StatusForbidden, word: "address", say: sayAddress},
 	{is: as[*PortError], status: http.StatusForbidden, word: "port", detail: "this port may not be reached through the proxy (QUOTAGATE_ALLOW_PORTS)"},
+	{is: as[clientCertificateError], status: http.StatusBadGateway, word: "tls-client-certificate", detail: "the service wants a certificate from its clients, and the proxy has none; nothing was sent"},
 	{is: as[requestError], status: http.StatusBadRequest, word: "request", detail: "the request's body could not be read; nothing was sent"},
 	{is: matches(ErrDraining), status: http.StatusServiceUnavailable, word: "draining", detail: "the proxy is stopping; nothing was sent"},
 	{is: matches(errTooManyHeld), status: http.StatusServiceUnavailable, word: "busy", detail: "too many requests wait already; nothing was sent"},

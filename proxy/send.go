@@ -93,6 +93,8 @@ type sendTrace struct {
 	gotConn atomic.Bool
 	reused  atomic.Bool // the connection carried requests before
 	wanted  atomic.Bool // the service asked for a client certificate
+	// answered: something came back
+	answered atomic.Bool
 }
 
 func (s *sendTrace) attach(ctx context.Context) context.Context {
@@ -101,6 +103,7 @@ func (s *sendTrace) attach(ctx context.Context) context.Context {
 			s.gotConn.Store(true)
 			s.reused.Store(c.Reused)
 		},
+		GotFirstResponseByte: func() { s.answered.Store(true) },
 	}
 	if s.client.informational != nil {
 		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
@@ -113,7 +116,7 @@ func (s *sendTrace) attach(ctx context.Context) context.Context {
 // unsent settles a message that got no answer. Only where no connection was
 // ever had, or its handshake failed, is it certain that nobody read a byte.
 func (t *transit) unsent(err error, tr *sendTrace, took time.Duration) error {
-	err = tr.wantsCertificate(err)
+	err = t.e.unshaken(err, tr, t.req)
 	var unshaken clientCertificateError
 	r := t.newRecord(DecisionError)
 	r.Upstream = took

@@ -135,13 +135,9 @@ func tlsFailure(err error) (failure, bool) {
 	var (
 		op     *net.OpError
 		record tls.RecordHeaderError
-		wants  clientCertificateError
 	)
 	bad := func(word, detail string) (failure, bool) {
 		return failure{http.StatusBadGateway, "tls" + word, detail}, true
-	}
-	if errors.As(err, &wants) {
-		return bad("-client-certificate", "the service wants a certificate from its clients, and the proxy has none; nothing was sent")
 	}
 	text := err.Error()
 	alert := errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error")
@@ -158,43 +154,10 @@ func tlsFailure(err error) (failure, bool) {
 		return bad("-cipher", "the service refused the TLS handshake: most likely it has no cipher that is safe")
 	case alert && text == tls.AlertError(112).Error(): // unrecognized_name
 		return bad("-name", "the service does not know the name that was asked for")
-	case strings.Contains(text, "-bit keys are insecure"):
-		f, _ := bad("", "")
-		f.Word, f.Detail = "certificate-weak", "the service's certificate has a key that is too short to be safe; nothing was sent"
-		return f, true
 	case errors.As(err, &record), text == "http: server gave HTTP response to HTTPS client":
 		return bad("", "the service does not speak TLS on this port")
 	case alert, strings.Contains(text, "tls: "):
 		return bad("", "the TLS handshake with the service failed")
 	}
 	return failure{}, false
-}
-
-// A clientCertificateError says that a handshake failed because the service
-// wants to know who its client is. In TLS 1.3 that comes after the client has
-// written; no server hands on what came in a handshake that failed.
-type clientCertificateError struct{ err error }
-
-func (e clientCertificateError) Error() string {
-	return "shake hands with the service: " + e.err.Error()
-}
-func (e clientCertificateError) Unwrap() error { return e.err }
-
-// certificateRequired is the alert by which a server ends a handshake of TLS 1.3
-// in which its client has shown none (RFC 8446, 6.2).
-const certificateRequired = tls.AlertError(116)
-
-// wantsCertificate wraps err if the handshake failed for the want of a client
-// certificate: it was asked for, and the other side ended the handshake.
-func (s *sendTrace) wantsCertificate(err error) error {
-	var op *net.OpError
-	if !s.wanted.Load() || !errors.As(err, &op) || op.Op != "remote error" {
-		return err
-	}
-	text := op.Err.Error()
-	if text == certificateRequired.Error() && !s.reused.Load() ||
-		!s.gotConn.Load() && (text == tls.AlertError(40).Error() || text == tls.AlertError(42).Error()) {
-		return clientCertificateError{err}
-	}
-	return err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -37,6 +36,7 @@ func (s *service) dialer() (*proxy.Dialer, error) {
 		AllowPorts:     ports,
 		ConnectTo:      to,
 		Own:            func() []netip.AddrPort { return own },
+		Closed:         watchHosts(storeHosts(s.cfg.Store)).addresses,
 	}, nil
 }
 
@@ -52,7 +52,7 @@ func addrPortOf(l net.Listener) netip.AddrPort {
 func transport(d *proxy.Dialer, roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		DialContext:           d.DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSClientConfig:       proxy.UpstreamTLS(roots),
 		TLSHandshakeTimeout:   upstreamHello,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // answers pass as they are
