@@ -242,7 +242,7 @@ func (s *Redis) run(ctx context.Context, c *redisCall) (scriptReply, error) {
 }
 
 func (s *Redis) once(ctx context.Context, c *redisCall) (scriptReply, error) {
-	head := append(c.rest(c, appendTexts([]byte{'['}, escaped(c.names))), ']')
+	head := append(c.rest(c, appendTexts(append(make([]byte, 0, 256), '['), escaped(c.names))), ']')
 	quick := c.quick
 	if c.verb != "reserve" || len(c.names) > 1 || len(c.told) > 0 {
 		quick = nil // only a request of this account alone goes that way

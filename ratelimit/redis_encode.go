@@ -47,13 +47,25 @@ func ofField(field string) (limit, key string) {
 // special are the bytes that separate things in what the script keeps.
 const special = "%|,;=&\"\\\t\n\v\f\r\x00"
 
+// separates has them as a table: names are many, and few have one of them.
+var separates = func() (t [256]bool) {
+	for i := range len(special) {
+		t[special[i]] = true
+	}
+	return t
+}()
+
 func escape(s string) string {
-	if !strings.ContainsAny(s, special) {
+	i := 0
+	for i < len(s) && !separates[s[i]] {
+		i++
+	}
+	if i == len(s) {
 		return s
 	}
 	var b strings.Builder
 	for i := range len(s) {
-		if strings.IndexByte(special, s[i]) >= 0 {
+		if separates[s[i]] {
 			b.WriteString("%" + strconv.FormatUint(uint64(s[i])+0x100, 16)[1:])
 		} else {
 			b.WriteByte(s[i])
@@ -90,7 +102,8 @@ type grouped struct {
 type counterField struct{ scope, field string }
 
 func group(claims []Claim) grouped {
-	var g grouped
+	g := grouped{fields: make([]string, 0, len(claims)), claims: make([][]*Claim, 0, len(claims))}
+	alone := make([]*Claim, len(claims)) // most counters have one claim
 	var index map[counterField]int
 	if len(claims) > manyClaims {
 		index = make(map[counterField]int, len(claims))
@@ -112,7 +125,8 @@ func group(claims []Claim) grouped {
 		}
 		if at < 0 {
 			g.fields = append(g.fields, f)
-			g.claims = append(g.claims, []*Claim{cl})
+			alone[i] = cl
+			g.claims = append(g.claims, alone[i:i+1:i+1])
 		} else {
 			g.claims[at] = append(g.claims[at], cl)
 		}
@@ -123,7 +137,7 @@ func group(claims []Claim) grouped {
 // appendDemands writes the demands of an account that has these scopes beside
 // it.
 func appendDemands(b []byte, g *grouped, account string, scopes []string) []byte {
-	b = append(b, '[')
+	b = append(slices.Grow(b, 2+160*len(g.claims)), '[')
 	for i, claims := range g.claims {
 		cl := claims[0]
 		if i > 0 {
@@ -245,9 +259,12 @@ func appendLikeness(b []byte, l *Likeness) []byte {
 // reads lists the keys and recipients of a request, and the fields of the
 // account that its decision is known to look at beside the claims' counters.
 func reads(r *Request) (keys, fields []string) {
-	seen := map[string]bool{}
+	var seen map[string]bool // most requests have no key
 	see := func(key string) {
 		if key != "" && !seen[key] {
+			if seen == nil {
+				seen = map[string]bool{}
+			}
 			seen[key] = true
 			keys = append(keys, escape(key))
 		}

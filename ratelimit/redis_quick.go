@@ -18,19 +18,23 @@ type listing struct {
 	ends []int
 }
 
-func (l *listing) text(parts ...string) {
-	for _, p := range parts {
-		l.all = append(l.all, p...)
+func (l *listing) end() { l.ends = append(l.ends, len(l.all)) }
+
+func (l *listing) texts(texts ...string) {
+	for _, s := range texts {
+		l.all = append(l.all, s...)
+		l.end()
 	}
-	l.ends = append(l.ends, len(l.all))
 }
 
-func (l *listing) number(n int64) {
-	l.all = strconv.AppendInt(l.all, n, 10)
-	l.ends = append(l.ends, len(l.all))
+func (l *listing) numbers(numbers ...int64) {
+	for _, n := range numbers {
+		l.all = strconv.AppendInt(l.all, n, 10)
+		l.end()
+	}
 }
 
-func (l *listing) texts() []string {
+func (l *listing) list() []string {
 	list, all, from := make([]string, len(l.ends)), string(l.all), 0
 	for i, to := range l.ends {
 		list[i], from = all[from:to], to
@@ -38,12 +42,39 @@ func (l *listing) texts() []string {
 	return list
 }
 
+// record writes how the reservation is remembered (see script/60_reservation.lua)
+// as a format, which lacks the slot, the decision, and what each charge took.
+func (l *listing) record(r *Request, g *grouped, token string) {
+	l.all = append(append(l.all, "G,"...), token...)
+	l.all = appendInts(append(l.all, ",%s,0,0"...), int64(fraction(r.ID)))
+	l.all = append(l.all, ",0\n\n%s\n"...)
+	for i, f := range g.fields {
+		if i > 0 {
+			l.all = append(l.all, '\t')
+		}
+		for j := range len(f) {
+			if f[j] == '%' {
+				l.all = append(l.all, '%')
+			}
+			l.all = append(l.all, f[j])
+		}
+	}
+	for i, claims := range g.claims {
+		l.all = append(l.all, "\n;"[min(i, 1)])
+		l.all = strconv.AppendInt(l.all, int64(i+1), 10)
+		l.all = append(appendInts(l.all, int64(claims[0].Item), claims[0].Cost, 0), ",%s"...)
+	}
+	l.all = append(l.all, "\n\n\n"...)
+	l.end()
+}
+
 // quick writes the arguments of the quick way for a request of this account
 // alone; nil where only the whole script can decide it. The keys are those that
-// may stand for others. They are: how its record begins, its fraction, between
-// which times the calendars are known, how many demands and keys, the fields of
-// both, and of each demand how its charge begins, its cost, allowance (of a
-// pace, the most it may take) and mark, and what its measure needs.
+// may stand for others. They are: its record, its fraction, between which times
+// the calendars are known, how many demands and keys, the usual cost, the fields
+// of both, and of each demand its allowance (of a pace, the most it may take),
+// with a + before it and cost and mark behind it where these are not the usual
+// ones, and what its measure needs.
 func quick(r *Request, g *grouped, token string, keys []string) []string {
 	if r.Dry || r.Replace || r.Same != "" || len(r.Services)+len(r.Recipients) > 0 || len(g.fields) == 0 || len(g.fields) > manyClaims {
 		return nil
@@ -58,39 +89,35 @@ func quick(r *Request, g *grouped, token string, keys []string) []string {
 			from, until = max(from, cl.Windows[0].Start), min(until, cl.Windows[2].End)
 		}
 	}
-	l := listing{all: make([]byte, 0, 96+64*len(g.fields)), ends: make([]int, 0, 6+7*len(g.fields)+len(keys))}
-	l.text("G,", token, ",")
-	l.number(int64(fraction(r.ID)))
-	l.number(max(from, 1e12))
-	l.number(until)
-	l.number(int64(len(g.fields)))
-	l.number(int64(len(keys)))
-	for _, f := range g.fields {
-		l.text(f)
-	}
+	cost := g.claims[0][0].Cost
+	l := listing{all: make([]byte, 0, 192+80*len(g.fields)), ends: make([]int, 0, 7+4*len(g.fields)+len(keys))}
+	l.record(r, g, token)
+	l.numbers(int64(fraction(r.ID)), max(from, 1e12), until, int64(len(g.fields)), int64(len(keys)), cost)
+	l.texts(g.fields...)
 	for _, k := range keys {
-		l.text("k|", k)
+		l.all = append(l.all, "k|"...)
+		l.texts(k)
 	}
-	for i, claims := range g.claims {
+	for _, claims := range g.claims {
 		cl := claims[0]
-		l.all = strconv.AppendInt(l.all, int64(i+1), 10)
-		l.all = appendInts(l.all, int64(cl.Item), cl.Cost)
-		l.text(",0,")
-		l.number(cl.Cost)
+		mark, allow := max(cl.WarnAt, 0), max(cl.Allow, 0)
 		if cl.Measure == Pace {
-			l.number(cl.Span + cl.Jitter)
-			l.number(0)
-			l.number(cl.Span)
-			l.number(cl.Jitter)
-			continue
+			mark, allow = 0, cl.Span+cl.Jitter
 		}
-		l.number(max(cl.Allow, 0))
-		l.number(max(cl.WarnAt, 0))
-		if cl.Measure == Rolling {
-			l.number(cl.Span)
+		if mark == 0 && cl.Cost == cost {
+			l.numbers(allow)
+		} else {
+			l.texts("+")
+			l.numbers(allow, cl.Cost, mark)
+		}
+		switch cl.Measure {
+		case Rolling:
+			l.numbers(cl.Span)
+		case Pace:
+			l.numbers(cl.Span, cl.Jitter)
 		}
 	}
-	return l.texts()
+	return l.list()
 }
 
 // quick reports whether a counter's only claim, of so many, may go the quick

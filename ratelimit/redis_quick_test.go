@@ -33,7 +33,7 @@ func TestTheQuickWayDecidesAsTheWholeScript(t *testing.T) {
 			one(Rolling, "second", Claim{Span: 1000, Allow: 12, WarnAt: 9}),
 			one(Lifetime, "life", Claim{Allow: 1500 * int64(i/2000), WarnAt: 1000}), // which nothing ever forgets
 			one(Pace, "pace", Claim{Span: 20, Jitter: 30}),
-			one(Rolling, "pair", Claim{Span: 3000, Allow: 30, Key: fmt.Sprint("r", random.IntN(3))}),
+			one(Rolling, "pair", Claim{Span: 3000, Allow: 30, Key: fmt.Sprint("r%", random.IntN(3))}),
 		}
 		claims := []Claim{}
 		for j, mask := 0, 1+random.IntN(31); j < len(all); j++ {

@@ -9,20 +9,24 @@
 local function quick(now)
   local A, call, match, sub, byte, format, concat = ARGV, redis.call, string.match, string.sub, string.byte, string.format, table.concat
   local m = A[9] + 0
-  local p = 11 + m + A[10]
-  local got = call('HMGET', KEYS[1], 'n', 'x', 'h', 'l', 't', 'g', unpack(A, 11, p - 1))
+  local p = 12 + m + A[10]
+  local got = call('HMGET', KEYS[1], 'n', 'x', 'h', 'l', 't', 'g', unpack(A, 12, p - 1))
   local high, x, stamp = got[1], got[2], format('%d', now)
   if not x or #high ~= 13 or #stamp ~= 13 or high > stamp or stamp < A[7] or stamp >= A[8] or got[3] or got[4] or got[5] or got[6] then
     return
   end
-  for i = m + 7, p - 5 do
+  for i = m + 7, p - 6 do
     if got[i] then
       return
     end
   end
-  local put, uses, charges, n, ends = {'n', stamp, nil, nil, nil, nil}, {}, {}, 2, stamp
+  local put, uses, took, n, ends = {'n', stamp, nil, nil, nil, nil}, {}, {}, 2, stamp
   for i = 1, m do
-    local text, field, cost, mark = got[6 + i], A[10 + i], A[p + 1], A[p + 3]
+    local text, field, allow, cost, mark = got[6 + i], A[11 + i], A[p], A[11], '0'
+    p = p + 1
+    if allow == '+' then
+      allow, cost, mark, p = A[p], A[p + 1], A[p + 2], p + 3
+    end
     local kind = byte(field)
     local first, used, warned, data, total
     if not text then
@@ -35,7 +39,7 @@ local function quick(now)
         return
       end
       total = used + cost
-      if total > A[p + 2] + 0 then
+      if total > allow + 0 then
         return
       end
       local count = format('%d', total)
@@ -49,7 +53,8 @@ local function quick(now)
       if not first or #cost > w + 0 then
         return
       end
-      local span, size = A[p + 4], 13 + w
+      local span, size = A[p], 13 + w
+      p = p + 1
       local edge, from, oldest = format('%d', now - span), at, ''
       if #edge ~= 13 then
         return
@@ -63,7 +68,7 @@ local function quick(now)
         used, from = used - sub(text, from + 13, from + size - 1), from + size
       end
       total = used + cost
-      if total > A[p + 2] + 0 or #text - from >= 2000 * size or oldest ~= '' and sub(text, -size, -1 - w) >= stamp then
+      if total > allow + 0 or #text - from >= 2000 * size or oldest ~= '' and sub(text, -size, -1 - w) >= stamp then
         return
       end
       local count, till = format('%d', total), format('%d', (oldest == '' and stamp or oldest) + span)
@@ -80,7 +85,7 @@ local function quick(now)
         return
       end
       total = used + cost
-      if total > A[p + 2] + 0 then
+      if total > allow + 0 then
         return
       end
       local count = format('%d', total)
@@ -92,7 +97,8 @@ local function quick(now)
         return
       end
       -- The slot that ends last is kept, in front of this one.
-      local span, jitter, ours, floor = A[p + 4], A[p + 5], A[6], math.floor
+      local span, jitter, ours, floor = A[p], A[p + 1], A[6], math.floor
+      p = p + 2
       local till = at + k * (span + floor(jitter * frac / 65536))
       if frac2 ~= '' then
         local later = at2 + k2 * (span + floor(jitter * frac2 / 65536))
@@ -103,9 +109,9 @@ local function quick(now)
       if till > now or at >= stamp then
         return
       end
-      text = '[' .. first .. ',' .. A[p + 2] .. ',' .. at .. ',' .. k .. ',' .. frac .. ',' .. stamp .. ',' .. cost .. ',' .. ours .. ']'
+      text = '[' .. first .. ',' .. allow .. ',' .. at .. ',' .. k .. ',' .. frac .. ',' .. stamp .. ',' .. cost .. ',' .. ours .. ']'
       uses[i], data = '0,' .. format('%d', now + cost * (span + floor(jitter * ours / 65536))) .. ',0', stamp
-      till = format('%d', now + cost * A[p + 2])
+      till = format('%d', now + cost * allow)
       if till > ends then
         ends = till
       end
@@ -114,19 +120,16 @@ local function quick(now)
     if first >= stamp or mark ~= '0' and warned == '0' and used + 0 < mark + 0 and total >= mark + 0 then
       return
     end
-    charges[i] = A[p] .. data
+    took[i] = data
     put[n + 1], put[n + 2] = field, text
-    n, p = n + 2, p + 4 + (kind == 114 and 1 or kind == 112 and 2 or 0)
+    n = n + 2
   end
   if x ~= '0' and x + 0 < ends + 2764800000 then -- LINGERS
     return
   end
   local answer = '1,' .. stamp .. ',' .. stamp .. ',0,-1|' .. concat(uses, ';') .. '|||0'
-  local record = concat({
-    A[5], stamp, ',0,0,', A[6], ',0\n\n', answer, '\n', concat(A, '\t', 11, 10 + m), '\n', concat(charges, ';'), '\n\n\n',
-  })
   -- An id that is known is the whole script's to answer.
-  if not call('SET', KEYS[#KEYS], record, 'NX', 'PX', '900000') then
+  if not call('SET', KEYS[#KEYS], format(A[5], stamp, answer, unpack(took)), 'NX', 'PX', '900000') then
     return
   end
   call('HSET', KEYS[1], unpack(put, 1, n))
