@@ -58,15 +58,25 @@ func (p program) envCommand(f *flags) *cobra.Command {
 // An envFormat writes the settings in the words of one kind of program.
 type envFormat struct {
 	name  string
+	title string // on the set-up page
 	write func(out io.Writer, w *wiring, env map[string]string) error
 }
 
 var envFormats = []envFormat{
-	{"sh", forShell},
-	{"docker", forDocker},
-	{"node", forNode},
-	{"python", forPython},
-	{"playwright", forPlaywright},
+	{"sh", "A shell, and all that it starts", forShell},
+	{"curl", "curl", forCurl},
+	{"python", "Python: requests, httpx, aiohttp", forPython},
+	{"node", "Node.js: fetch, undici, axios", forNode},
+	{"playwright", "Playwright", forPlaywright},
+	{"puppeteer", "Puppeteer", forPuppeteer},
+	{"chromium", "Chromium, Chrome, Edge", forChromium},
+	{"firefox", "Firefox", forFirefox},
+	{"docker", "Docker", forDocker},
+	{"go", "Go", forGo},
+	{"java", "Java", forJava},
+	{"powershell", "PowerShell, and all that it starts", forPowerShell},
+	{"windows", "Windows, for all programs", forWindows},
+	{"macos", "macOS, for all programs", forMacOS},
 }
 
 func envNames() []string {

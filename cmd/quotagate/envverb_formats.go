@@ -95,24 +95,22 @@ proxy, bundle = os.environ["HTTPS_PROXY"], os.environ["SSL_CERT_FILE"]
 	return err
 }
 
-// forPlaywright writes launch options. Chromium is told to accept the
-// certificate by its key, so that nothing has to be installed.
+// forPlaywright writes launch options.
 func forPlaywright(out io.Writer, w *wiring, _ map[string]string) error {
 	spki, err := w.spki()
 	if err != nil {
 		return err
 	}
 	user := ""
-	if w.proxy.User != nil {
-		password, _ := w.proxy.User.Password()
-		user = fmt.Sprintf(", username: %s, password: %s", literal(w.proxy.User.Username()), literal(password))
+	if name, password, ok := w.user(); ok {
+		user = fmt.Sprintf(", username: %s, password: %s", literal(name), literal(password))
 	}
 	_, err = fmt.Fprintf(out, `// Chromium only; in Python the same options are keyword arguments.
 const browser = await chromium.launch({
   proxy: { server: %s%s },
   args: [%s],
 });
-`, literal(w.proxy.Scheme+"://"+w.listen), user, literal("--ignore-certificate-errors-spki-list="+spki))
+`, literal(w.address()), user, literal("--ignore-certificate-errors-spki-list="+spki))
 	return err
 }
 

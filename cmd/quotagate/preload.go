@@ -13,9 +13,12 @@ import (
 //go:embed preload.cjs
 var preload []byte
 
+// preloadFile is its name.
+const preloadFile = "node-preload.cjs"
+
 // writePreload puts the preload where Node finds it, and returns its name.
 func writePreload(dir string) (string, error) {
-	name := filepath.Join(dir, "node-preload.cjs")
+	name := filepath.Join(dir, preloadFile)
 	if there, err := os.ReadFile(name); err == nil && bytes.Equal(there, preload) {
 		return name, nil
 	}

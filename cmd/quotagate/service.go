@@ -41,6 +41,7 @@ type service struct {
 	recent    *admin.Recent
 	meters    *meters
 	unmatched *unmatchedCalls
+	visits    *visits
 	draining  chan struct{}
 	drain     sync.Once
 	front     net.Listener
@@ -121,6 +122,11 @@ func (s *service) build(version string) error {
 		Unmatched: s.unmatched.add,
 		Draining:  s.draining,
 	}
+	s.visits = newVisits(s.cfg.ProxyUsers != "" || s.cfg.ClientCA != "", s.rules, time.Now)
+	page, err := s.setupPage()
+	if err != nil {
+		return err
+	}
 	s.server = proxy.New(proxy.Config{
 		Rules:        s.rules,
 		Certificates: certifier{s.ca},
@@ -131,7 +137,8 @@ func (s *service) build(version string) error {
 		Remembers:    remembers,
 		Guesses:      s.guesses(),
 		Guard:        s.guard(),
-		Internal:     s.setupPage(),
+		Internal:     page,
+		Visited:      s.visits.passed,
 		Log:          s.log,
 	})
 	s.meters, err = newMeters(s.metricTable())
@@ -212,6 +219,7 @@ func withHint(err error) error {
 // record writes one decision everywhere it is shown.
 func (s *service) record(r *proxy.Record) {
 	s.decided.write(r, s.recent)
+	s.visits.message(r)
 	s.meters.record(r)
 	for _, w := range r.Warnings {
 		s.log.Warn("a limit is nearly used up", "limit", w.Limit, "account", r.Account, "used", w.Used, "allow", w.Allow)
