@@ -18,7 +18,7 @@
 // the process dies counts, a booking that was not yet fired does not.
 //
 // There are three stores. One engine decides in two of them: Memory forgets
-// everything on Close; Embedded keeps it in one file and answers after it is
+// everything on Close; Embedded keeps it in a file and answers after it is
 // on disk. Redis shares it among any number of processes, and decides by the
 // same laws in a script; Guarded is what stands in front of it while it fails.
 package ratelimit

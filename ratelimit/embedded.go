@@ -1,6 +1,6 @@
 package ratelimit
 
-// The embedded store: the engine on one file, behind the committer.
+// The embedded store: the engine on a file and its journal, behind the committer.
 
 import (
 	"context"
@@ -12,8 +12,9 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// Embedded is a Store in one file on the local disk. It has the file for
-// itself until Close.
+// Embedded is a Store in a file on the local disk, which it has for itself until
+// Close. Until then, and after a crash, its journal lies beside it: see
+// JournalSuffix.
 type Embedded struct {
 	disk   *disk
 	shelf  *diskShelf

@@ -183,8 +183,12 @@ func TestADamagedJournalIsNotTrusted(t *testing.T) {
 		{"a length that is too large", "is damaged at record 2", func(b []byte, at []int) []byte { b[at[1]+4] = 0x7f; return b }},
 		{"a length that leads astray", "is damaged at record 2", func(b []byte, at []int) []byte { b[at[1]+7] ^= 8; return b }},
 		{"a sequence number", "is damaged at record 2", func(b []byte, at []int) []byte { b[at[1]+15] ^= 1; return b }},
-		{"one taken out", "is damaged at record 2", func(b []byte, at []int) []byte { return append(slices.Delete(b, at[1], at[2]), make([]byte, at[2]-at[1])...) }},
-		{"the first taken out", "lacks record 1", func(b []byte, at []int) []byte { return append(slices.Delete(b, at[0], at[1]), make([]byte, at[1]-at[0])...) }},
+		{"one taken out", "is damaged at record 2", func(b []byte, at []int) []byte {
+			return append(slices.Delete(b, at[1], at[2]), make([]byte, at[2]-at[1])...)
+		}},
+		{"the first taken out", "lacks record 1", func(b []byte, at []int) []byte {
+			return append(slices.Delete(b, at[0], at[1]), make([]byte, at[1]-at[0])...)
+		}},
 	} {
 		t.Run(kase.name, func(t *testing.T) {
 			path := crashed(t, e)

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	barLone     = 2.5   // times one fsync: bbolt syncs twice
+	barLone     = 2.5   // times one fsync
 	barMany     = 5000  // reservations a second
 	barResident = 300e6 // bytes beyond the mapped file
 	manyCallers = 64
