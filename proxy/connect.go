@@ -29,6 +29,10 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 		s.intercept(r, conn, t)
 		return
 	}
+	if err := s.egress(t.host); err != nil {
+		s.rejectConnect(raw, failed(r, err, ""))
+		return
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	upstream, err := s.cfg.Dial(ctx, "tcp", t.addr())
@@ -76,9 +80,12 @@ func (s *Server) rejectConnect(conn net.Conn, resp *http.Response) {
 	}
 }
 
-// CloseNamedTunnels ends the tunnels to hosts that the rules name by now; call
-// it after the rules have changed. Their clients come again and are governed.
+// CloseNamedTunnels ends the tunnels to hosts that the rules name by now, and
+// all where they let nothing else be reached; call it after the rules have
+// changed. Their clients come again and are governed.
 func (s *Server) CloseNamedTunnels() {
 	set := s.cfg.Rules()
-	s.conns.closeIf(func(names []string) bool { return slices.ContainsFunc(names, set.Names) })
+	s.conns.closeIf(func(names []string) bool {
+		return len(names) > 0 && set.GovernedOnly() || slices.ContainsFunc(names, set.Names)
+	})
 }

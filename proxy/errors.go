@@ -61,6 +61,7 @@ var failures = []struct {
 }{
 	{is: as[*AddressError], status: http.StatusForbidden, word: "address", say: sayAddress},
 	{is: as[*PortError], status: http.StatusForbidden, word: "port", detail: "this port may not be reached through the proxy (QUOTAGATE_ALLOW_PORTS)"},
+	{is: as[*EgressError], status: http.StatusForbidden, word: "egress", say: plain[*EgressError]},
 	{is: as[clientCertificateError], status: http.StatusBadGateway, word: "tls-client-certificate", detail: "the service wants a certificate from its clients, and the proxy has none; nothing was sent"},
 	{is: as[requestError], status: http.StatusBadRequest, word: "request", detail: "the request's body could not be read; nothing was sent"},
 	{is: matches(ErrDraining), status: http.StatusServiceUnavailable, word: "draining", detail: "the proxy is stopping; nothing was sent"},
@@ -123,12 +124,17 @@ func timedOutIn[E net.Error](err error) bool {
 	return errors.As(err, &e) && e.Timeout()
 }
 
-// sayAddress names what the client named, and why not; never the address that
-// it leads to.
-func sayAddress(err error) string {
-	var e *AddressError
+// plain is the text of an error that is meant for clients.
+func plain[E error](err error) string {
+	var e E
 	if !errors.As(err, &e) {
 		return ""
 	}
-	return e.Error() + "; QUOTAGATE_ALLOW_ADDRESSES names the private ones that may be"
+	return e.Error()
+}
+
+// sayAddress names what the client named, and why not; never the address that
+// it leads to.
+func sayAddress(err error) string {
+	return plain[*AddressError](err) + "; QUOTAGATE_ALLOW_ADDRESSES names the private ones that may be"
 }

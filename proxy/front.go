@@ -60,6 +60,11 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		ctx.Resp = failed(ctx.Req, &PortError{Host: name, Port: port}, "")
 		return goproxy.RejectConnect, host
 	}
+	if err := s.egress(name); err != nil {
+		s.log.Warn("a tunnel could not be opened", "host", name, "error", "egress", "client", client.Addr)
+		ctx.Resp = failed(ctx.Req, err, "")
+		return goproxy.RejectConnect, host
+	}
 	t := target{scheme: "https", host: name, port: port, client: client, conn: socketOf(ctx.Req.Context())}
 	action := s.tunnel
 	if name == InternalHost || s.cfg.Rules().Names(name) {

@@ -41,6 +41,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		writeResponse(w, refused)
 		return
 	}
+	if err := s.egress(t.host); err != nil {
+		writeResponse(w, failed(r, err, ""))
+		return
+	}
 	if a, ok := refuseForm(r); !ok {
 		writeResponse(w, a)
 		return

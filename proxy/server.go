@@ -84,6 +84,8 @@ type Counts struct {
 	Intercepted atomic.Int64 // connections
 	Tunnels     atomic.Int64
 	Requests    atomic.Int64 // that entered the handler, governed or not
+	// EgressRefused are the connections and requests that met an EgressError.
+	EgressRefused atomic.Int64
 }
 
 // New makes a Server; Serve starts it.

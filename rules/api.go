@@ -15,6 +15,9 @@ type Options struct {
 	Hash func(kind, value string) string
 	// Shadow turns every limit into one that counts and never decides.
 	Shadow bool
+	// GovernedOnly keeps clients from all hosts that the rules do not name,
+	// as `egress: governed-only` does.
+	GovernedOnly bool
 }
 
 // A Call is a request as the rules see it before its body is read.

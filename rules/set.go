@@ -78,6 +78,9 @@ func build(l *loader, o Options) *Set {
 		s.mode = shadow
 	}
 	s.egress = g.egress
+	if o.GovernedOnly {
+		s.egress = governedOnly
+	}
 	s.unknown = g.word(func(d *defaults) text { return d.UnknownAccount }, reject)
 	s.meet(g)
 	s.compile(g)

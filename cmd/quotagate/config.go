@@ -42,6 +42,7 @@ type config struct {
 	AllowPorts     []uint16       `env:"ALLOW_PORTS" envDefault:"80,443"`
 	ConnectTo      []string       `env:"CONNECT_TO"`
 	UpstreamCA     string         `env:"UPSTREAM_CA"`
+	Egress         string         `env:"EGRESS" envDefault:"open"`
 	CACert         string         `env:"CA_CERT"`
 	CAKey          string         `env:"CA_KEY"`
 	// NameConstraints is on or off.
@@ -239,6 +240,9 @@ func (c *config) validate() error {
 	}
 	if !slices.Contains([]string{"enforce", "shadow"}, c.Mode) {
 		return wrong("%sMODE is %q; it is enforce or shadow", envPrefix, c.Mode)
+	}
+	if !slices.Contains([]string{"open", "governed-only"}, c.Egress) {
+		return wrong("%sEGRESS is %q; it is open or governed-only", envPrefix, c.Egress)
 	}
 	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
 		return wrong("%sLOG_FORMAT is %q; it is text or json", envPrefix, c.LogFormat)

@@ -56,7 +56,7 @@ func (c *config) standstill(log *slog.Logger) (*standstill, error) {
 
 // loadFor loads the rules as a proxy with this key would.
 func (c *config) loadFor(key *hashKey) (*rules.Set, error) {
-	return loadRules(c.Rules, rules.Options{Hash: key.sum, Shadow: c.Mode == "shadow"})
+	return loadRules(c.Rules, rules.Options{Hash: key.sum, Shadow: c.Mode == "shadow", GovernedOnly: c.Egress == "governed-only"})
 }
 
 // loadForReading loads the rules as a proxy on the same data directory would,

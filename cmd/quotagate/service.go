@@ -66,7 +66,7 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.options = rules.Options{Hash: hash.sum, Shadow: c.Mode == "shadow"}
+	s.options = rules.Options{Hash: hash.sum, Shadow: c.Mode == "shadow", GovernedOnly: c.Egress == "governed-only"}
 	set, err := loadRules(c.Rules, s.options)
 	if err != nil {
 		return nil, err
