@@ -42,22 +42,29 @@ func (l *listing) list() []string {
 	return list
 }
 
+// literally writes a text so that a format has it as it is.
+func (l *listing) literally(s string) {
+	for i := range len(s) {
+		if s[i] == '%' {
+			l.all = append(l.all, '%')
+		}
+		l.all = append(l.all, s[i])
+	}
+}
+
 // record writes how the reservation is remembered (see script/60_reservation.lua)
 // as a format, which lacks the slot, the decision, and what each charge took.
 func (l *listing) record(r *Request, g *grouped, token string) {
 	l.all = append(append(l.all, "G,"...), token...)
 	l.all = appendInts(append(l.all, ",%s,0,0"...), int64(fraction(r.ID)))
-	l.all = append(l.all, ",0\n\n%s\n"...)
+	l.all = append(l.all, ",0\n"...)
+	l.literally(escape(r.Same))
+	l.all = append(l.all, "\n%s\n"...)
 	for i, f := range g.fields {
 		if i > 0 {
 			l.all = append(l.all, '\t')
 		}
-		for j := range len(f) {
-			if f[j] == '%' {
-				l.all = append(l.all, '%')
-			}
-			l.all = append(l.all, f[j])
-		}
+		l.literally(f)
 	}
 	for i, claims := range g.claims {
 		l.all = append(l.all, "\n;"[min(i, 1)])
@@ -71,12 +78,12 @@ func (l *listing) record(r *Request, g *grouped, token string) {
 // quick writes the arguments of the quick way for a request of this account
 // alone; nil where only the whole script can decide it. The keys are those that
 // may stand for others. They are: its record, its fraction, between which times
-// the calendars are known, how many demands and keys, the usual cost, the fields
-// of both, and of each demand its allowance (of a pace, the most it may take),
+// the calendars are known, how many demands and keys, the usual cost, how what is
+// known of the message's number begins, the fields of both (and the number's), and of each demand its allowance (of a pace, the most it may take),
 // with a + before it and cost and mark behind it where these are not the usual
 // ones, and what its measure needs.
 func quick(r *Request, g *grouped, token string, keys []string) []string {
-	if r.Dry || r.Replace || r.Same != "" || len(r.Services)+len(r.Recipients) > 0 || len(g.fields) == 0 || len(g.fields) > manyClaims {
+	if r.Dry || r.Replace || len(r.Services)+len(r.Recipients) > 0 || len(g.fields) == 0 || len(g.fields) > manyClaims {
 		return nil
 	}
 	from, until := int64(0), int64(quickest)-1
@@ -92,11 +99,19 @@ func quick(r *Request, g *grouped, token string, keys []string) []string {
 	cost := g.claims[0][0].Cost
 	l := listing{all: make([]byte, 0, 192+80*len(g.fields)), ends: make([]int, 0, 7+4*len(g.fields)+len(keys))}
 	l.record(r, g, token)
-	l.numbers(int64(fraction(r.ID)), max(from, 1e12), until, int64(len(g.fields)), int64(len(keys)), cost)
+	l.numbers(int64(fraction(r.ID)), max(from, 1e12), until, int64(len(g.fields)), int64(len(keys))+min(int64(len(r.Same)), 1), cost)
+	if r.Same != "" {
+		l.all = append(append(append(l.all, `["`...), escape(r.ID)...), `",`...)
+	}
+	l.end()
 	l.texts(g.fields...)
 	for _, k := range keys {
 		l.all = append(l.all, "k|"...)
 		l.texts(k)
+	}
+	if r.Same != "" {
+		l.all = append(l.all, "m|"...)
+		l.texts(escape(r.Same))
 	}
 	for _, claims := range g.claims {
 		cl := claims[0]

@@ -9,20 +9,21 @@
 local function quick(now)
   local A, call, match, sub, byte, format, concat = ARGV, redis.call, string.match, string.sub, string.byte, string.format, table.concat
   local m = A[9] + 0
-  local p = 12 + m + A[10]
-  local got = call('HMGET', KEYS[1], 'n', 'x', 'h', 'l', 't', 'g', unpack(A, 12, p - 1))
+  local known = 12 + m + A[10] -- the last of those that must not be there
+  local p = known + 1
+  local got = call('HMGET', KEYS[1], 'n', 'x', 'h', 'l', 't', 'g', unpack(A, 13, p - 1))
   local high, x, stamp = got[1], got[2], format('%d', now)
   if not x or #high ~= 13 or #stamp ~= 13 or high > stamp or stamp < A[7] or stamp >= A[8] or got[3] or got[4] or got[5] or got[6] then
     return
   end
-  for i = m + 7, p - 6 do
+  for i = m + 7, p - 7 do
     if got[i] then
       return
     end
   end
   local put, uses, took, n, ends = {'n', stamp, nil, nil, nil, nil}, {}, {}, 2, stamp
   for i = 1, m do
-    local text, field, allow, cost, mark = got[6 + i], A[11 + i], A[p], A[11], '0'
+    local text, field, allow, cost, mark = got[6 + i], A[12 + i], A[p], A[11], '0'
     p = p + 1
     if allow == '+' then
       allow, cost, mark, p = A[p], A[p + 1], A[p + 2], p + 3
@@ -132,6 +133,20 @@ local function quick(now)
   if not call('SET', KEYS[#KEYS], format(A[5], stamp, answer, unpack(took)), 'NX', 'PX', '900000') then
     return
   end
+  local numbered = A[12] ~= '' and A[known]
+  if numbered then
+    put[n + 1], put[n + 2], n = numbered, A[12] .. stamp .. ',1,' .. stamp .. ']', n + 2
+  end
   call('HSET', KEYS[1], unpack(put, 1, n))
+  -- A number is remembered for a day: two are looked at for each that is added,
+  -- as the whole script does (sweep, 83_engine.lua).
+  if numbered then
+    for _, field in ipairs(call('HRANDFIELD', KEYS[1], '2')) do
+      local at = sub(field, 1, 2) == 'm|' and match(call('HGET', KEYS[1], field), '^%["[^"]*",(%d+)')
+      if at and at + 86400000 <= now then
+        call('HDEL', KEYS[1], field)
+      end
+    end
+  end
   return 'd,' .. stamp .. ',0\n' .. answer
 end
