@@ -18,30 +18,35 @@ const (
 	slashes reading = 1 << 0
 	// bare drops ;parameters from every segment, as Java servers do.
 	bare reading = 1 << 1
+	// cut ends the path at an encoded NUL, question mark or number sign, and
+	// drops white space from the end of every segment: C strings, URLs that are
+	// parsed a second time, and expressions whose $ is before a last line break.
+	cut reading = 1 << 2
 )
 
 // readings lists the ways to read an escaped path that may differ.
-func readings(escaped string) (list [4]reading, n int) {
+func readings(escaped string) (list [8]reading, n int) {
 	list[0], n = asIs, 1
 	if !strings.ContainsAny(escaped, `%;\`) {
 		return list, n
 	}
 	plain := decodeAll(escaped)
-	slash, semicolon := false, strings.IndexByte(plain, ';') >= 0
-	for i := 0; i < len(plain) && !slash; i++ {
-		slash = plain[i] == '\\' || isEncodedSlash(plain[i:])
+	var differ reading
+	for i := range len(plain) {
+		switch c := plain[i]; {
+		case c == '\\', isEncodedSlash(plain[i:]):
+			differ |= slashes
+		case c == ';':
+			differ |= bare
+		case c <= ' ', c == '?', c == '#':
+			differ |= cut
+		}
 	}
-	if slash {
-		list[n] = slashes
-		n++
-	}
-	if semicolon {
-		list[n] = bare
-		n++
-	}
-	if slash && semicolon {
-		list[n] = slashes | bare
-		n++
+	for r := asIs + 1; r <= differ; r++ {
+		if r&^differ == 0 {
+			list[n] = r
+			n++
+		}
 	}
 	return list, n
 }
@@ -55,6 +60,9 @@ func normalisePath(escaped string, r reading) string {
 		return escaped
 	}
 	plain := decodeAll(escaped)
+	if i := strings.IndexAny(plain, "\x00?#"); r&cut != 0 && i >= 0 {
+		plain = plain[:i]
+	}
 	var ends []int // where each segment in out ends
 	buf := make([]byte, 0, len(plain)+1)
 	segment := func(s string) {
@@ -62,6 +70,9 @@ func normalisePath(escaped string, r reading) string {
 			if i := strings.IndexByte(s, ';'); i >= 0 {
 				s = s[:i]
 			}
+		}
+		if r&cut != 0 {
+			s = strings.TrimRightFunc(s, func(c rune) bool { return c <= ' ' })
 		}
 		switch s {
 		case "", ".":
@@ -130,7 +141,8 @@ func plainPath(p string) bool {
 
 // decodeAll undoes percent-encoding in one pass until none is left, with two
 // exceptions that stay encoded as %2f and %5c, because a slash or backslash
-// that was encoded is not one that was not.
+// that was encoded is not one that was not. ASCII in the longer forms that UTF-8
+// forbids, and old decoders take (RFC 3629, 10), is ASCII.
 func decodeAll(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
@@ -138,20 +150,49 @@ func decodeAll(s string) string {
 	out := make([]byte, 0, len(s))
 	for i := range len(s) {
 		out = append(out, s[i])
-		for n := len(out); n >= 3 && out[n-3] == '%'; n = len(out) {
-			hi, lo := unhex(out[n-2]), unhex(out[n-1])
-			if hi < 0 || lo < 0 {
+		for {
+			n := len(out)
+			if n >= 3 && out[n-3] == '%' && unhex(out[n-2]) >= 0 && unhex(out[n-1]) >= 0 {
+				c := byte(unhex(out[n-2])<<4 | unhex(out[n-1]))
+				if c == '/' || c == '\\' {
+					out[n-1] |= 0x20 // lower case: %2f, %5c
+					break
+				}
+				out = append(out[:n-3], c)
+				continue
+			}
+			c, width := overlong(out)
+			if width == 0 {
 				break
 			}
-			c := byte(hi<<4 | lo)
-			if c == '/' || c == '\\' {
-				out[n-1] |= 0x20 // lower case: %2f, %5c
-				break
+			switch out = out[:n-width]; c {
+			case '/':
+				out = append(out, "%2f"...)
+			case '\\':
+				out = append(out, "%5c"...)
+			default:
+				out = append(out, c)
 			}
-			out = append(out[:n-3], c)
 		}
 	}
 	return string(out)
+}
+
+// overlong is the ASCII character that a text ends with in two or three bytes,
+// and how many they are; 0 if there is none.
+func overlong(b []byte) (c byte, width int) {
+	n := len(b)
+	if n < 2 || b[n-1]&0xc0 != 0x80 {
+		return 0, 0
+	}
+	last := b[n-1] & 0x3f
+	switch {
+	case b[n-2]&0xfe == 0xc0:
+		return b[n-2]&1<<6 | last, 2
+	case n >= 3 && b[n-3] == 0xe0 && b[n-2]&0xfe == 0x80:
+		return b[n-2]&1<<6 | last, 3
+	}
+	return 0, 0
 }
 
 func isEncodedSlash(s string) bool {
