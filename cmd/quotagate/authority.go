@@ -74,7 +74,7 @@ func (s *service) openCA(p program) (err error) {
 	if s.ca, err = certs.Open(s.cfg.Data, o); err != nil {
 		return withHint(err)
 	}
-	return s.writeBundle()
+	return writeBundle(s.cfg.Data, s.ca, s.log)
 }
 
 // writtenOut knows the hosts that the rules in force name in full.
@@ -124,7 +124,7 @@ func (s *service) caChanged(err error) {
 	}
 	go func() { // the CA waits for us, and must not be asked
 		s.log.Info("the CA's files changed", "signs", s.ca.Subject(), "sha256", s.ca.Fingerprint())
-		if err := s.writeBundle(); err != nil {
+		if err := writeBundle(s.cfg.Data, s.ca, s.log); err != nil {
 			s.log.Error("the bundle is an old one", "error", err.Error())
 		}
 		s.sayCA(s.rules(), time.Now())

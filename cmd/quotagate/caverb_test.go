@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestTheCACanBeHadBeforeAnythingRuns: on a machine that has none yet, it is
@@ -34,9 +36,13 @@ func TestTheCACanBeHadBeforeAnythingRuns(t *testing.T) {
 	want := shownCA{
 		Subject: cert.Subject.CommonName, SPKI: base64.StdEncoding.EncodeToString(key[:]),
 		Fingerprint: shown.Fingerprint, NotAfter: cert.NotAfter, File: filepath.Join(s.data, "ca.pem"),
+		Permits: []string{"quotagate.internal", "slack-gov.com", "slack.com"}, Trusted: []string{},
 	}
-	if shown != want || len(shown.Fingerprint) != 95 {
-		t.Errorf("show --json: %+v, want %+v", shown, want)
+	if diff := cmp.Diff(want, shown); diff != "" || len(shown.Fingerprint) != 95 {
+		t.Errorf("show --json: %s", diff)
+	}
+	if s.run(t, "ca", "export", "--der").out.String() != string(block.Bytes) {
+		t.Error("export --der is another certificate")
 	}
 	if r := s.run(t, "ca", "show", "--spki"); r.out.String() != want.SPKI+"\n" {
 		t.Errorf("show --spki: %q", r.out)

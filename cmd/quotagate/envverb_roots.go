@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -11,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"quotagate/certs"
 )
 
 // keepRoots adds what the environment trusts already, a company's own CA most
@@ -81,17 +83,19 @@ func (w *wiring) foreignRoots(env map[string]string, dir string) []string {
 	return files
 }
 
-// spki is the base64 SHA-256 of the certificate's public key, as Chromium
-// wants it.
+// spki is what Chromium wants of the certificates: the base64 SHA-256 of the
+// public key of each, as there are two while one CA follows another.
 func (w *wiring) spki() (string, error) {
-	block, _ := pem.Decode(w.caPEM)
-	if block == nil {
+	var all []string
+	for block, rest := pem.Decode(w.caPEM); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return "", fmt.Errorf("read quotagate's certificate: %w", err)
+		}
+		all = append(all, certs.SPKI(cert))
+	}
+	if len(all) == 0 {
 		return "", errors.New("read quotagate's certificate: no PEM")
 	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return "", fmt.Errorf("read quotagate's certificate: %w", err)
-	}
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return base64.StdEncoding.EncodeToString(sum[:]), nil
+	return strings.Join(all, ","), nil
 }

@@ -75,7 +75,7 @@ func (p program) wireBlind(c *config, user string) (*wiring, error) {
 	}
 	w.caPEM = ca.PEM()
 	w.ca, w.bundle = ca.File(), filepath.Join(c.Data, bundleFile)
-	if err := (&service{cfg: c, ca: ca, log: p.logger(c)}).writeBundle(); err != nil {
+	if err := writeBundle(c.Data, ca, p.logger(c)); err != nil {
 		return nil, err
 	}
 	return w, p.finish(w, c)

@@ -35,6 +35,9 @@ const (
 	metricHeldTime  = "quotagate_held_seconds"
 )
 
+// refusedHelp is the same on every row of one name, as Prometheus wants it.
+const refusedHelp = "What clients were refused because a bound was reached, by the bound."
+
 // metricTable is every metric of ours. A new bound adds its line here, and to
 // docs/reference.md.
 func (s *service) metricTable() []metric {
@@ -51,6 +54,12 @@ func (s *service) metricTable() []metric {
 			read: func() float64 { return float64(s.server.Counts.Tunnels.Load()) }},
 		{name: "quotagate_store_errors_total", help: "Messages of which the ledger could not be asked.",
 			read: func() float64 { return float64(s.enforcer.StoreErrors()) }},
+		{name: "quotagate_certificates_minted_total", help: "Certificates that were made for intercepted hosts.",
+			read: func() float64 { return float64(s.ca.Counts().Minted.Load()) }},
+		{name: "quotagate_refused_total", help: refusedHelp, labels: prometheus.Labels{"bound": "mint"},
+			read: func() float64 { return float64(s.ca.Counts().Refused.Load()) }},
+		{name: "quotagate_ca_ends_seconds", kind: gauge, help: "When the CA that signs ends, in seconds since 1970.",
+			read: func() float64 { return float64(s.ca.NotAfter().Unix()) }},
 	}
 }
 

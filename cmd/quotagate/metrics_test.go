@@ -7,11 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"quotagate/certs"
 	"quotagate/proxy"
 )
 
 func TestMetricsCountDecisionsAndNameNobody(t *testing.T) {
-	s := &service{enforcer: &proxy.Enforcer{}, server: proxy.New(proxy.Config{})}
+	ca, err := certs.Open(t.TempDir(), certs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{ca: ca, enforcer: &proxy.Enforcer{}, server: proxy.New(proxy.Config{})}
 	m, err := newMeters(s.metricTable())
 	if err != nil {
 		t.Fatal(err)

@@ -169,14 +169,14 @@ func (s *service) rules() *rules.Set { return s.set.Load() }
 // one file only.
 const bundleFile = "bundle.pem"
 
-func (s *service) writeBundle() error {
-	pem, err := s.ca.Bundle()
+func writeBundle(dir string, ca *certs.Authority, log *slog.Logger) error {
+	pem, err := ca.Bundle()
 	if err != nil {
 		// The CA alone still serves every intercepted host.
-		s.log.Warn("the bundle holds quotagate's certificate only", "cause", err.Error())
-		pem = s.ca.PEM()
+		log.Warn("the bundle holds quotagate's certificate only", "cause", err.Error())
+		pem = ca.PEM()
 	}
-	if err := writeFile(filepath.Join(s.cfg.Data, bundleFile), pem, 0o644); err != nil {
+	if err := writeFile(filepath.Join(dir, bundleFile), pem, 0o644); err != nil {
 		return fmt.Errorf("write the bundle: %w", err)
 	}
 	return nil
