@@ -5,8 +5,11 @@ package proxy
 // without the body is refused before anybody does.
 
 import (
+	"io"
 	"maps"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -64,3 +67,57 @@ func (e *Enforcer) turnAway(req *http.Request) *http.Response {
 	closeBody(req)
 	return t.refuse()
 }
+
+// patiently wraps a request whose client waits to be asked for its body. If
+// nobody asks, the answer says that the connection ends, and it does: net/http
+// would otherwise wait for the body, which may never come, before it lets the
+// answer's connection go, or where the body is closed even before the answer.
+func patiently(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter, done func()) {
+	if r.ProtoMajor != 1 || !expects(r) {
+		return w, func() {}
+	}
+	body := &patientBody{ReadCloser: r.Body}
+	r.Body = body
+	return patientWriter{w, body}, func() {
+		if !body.asked.Load() {
+			// If it cannot be set, the connection's own deadline ends it.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
+// A patientBody notes whether it was asked for.
+type patientBody struct {
+	io.ReadCloser
+	asked, closed atomic.Bool
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.asked.Store(true)
+	return b.ReadCloser.Read(p)
+}
+
+func (b *patientBody) Close() error {
+	b.closed.Store(true)
+	if !b.asked.Load() {
+		return nil
+	}
+	return b.ReadCloser.Close()
+}
+
+type patientWriter struct {
+	http.ResponseWriter
+	body *patientBody
+}
+
+func (w patientWriter) WriteHeader(status int) {
+	if status >= 200 && !w.body.asked.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

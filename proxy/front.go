@@ -194,6 +194,8 @@ func needCredentials(r *http.Request) *http.Response {
 // serveAbsolute takes requests that name their whole URL: plain http, and the
 // https ones of clients that do not use CONNECT.
 func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
+	w, done := patiently(w, r)
+	defer done()
 	client, refused := s.identify(r)
 	if refused != nil {
 		writeResponse(w, refused)

@@ -21,6 +21,8 @@ func (s *Server) serveIntercepted(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "quotagate: no target", http.StatusInternalServerError)
 		return
 	}
+	w, done := patiently(w, r)
+	defer done()
 	if !t.named(r.Host) || !sameHost(r, t) {
 		writeResponse(w, response(r, problem(http.StatusMisdirectedRequest,
 			"quotagate: the request's Host is not the host that the connection was opened for", nil)))

@@ -54,6 +54,9 @@ type Config struct {
 	Guesses *Guesses
 	// Guard, if set, bounds the requests of each user of the proxy.
 	Guard *Guard
+	// WebSocketIdle ends a WebSocket through an intercepted host in which
+	// nothing moved for so long; 0: none is.
+	WebSocketIdle time.Duration
 	// Internal answers http://quotagate.internal/ and https://quotagate.internal/;
 	// ClientOf tells who asks.
 	Internal http.Handler

@@ -8,7 +8,8 @@ import (
 // limits bound what a client can take up. Every one has a variable, and a
 // metric that counts what it refused.
 type limits struct {
-	MintPerMinute int64 `env:"MINT_PER_MINUTE" envDefault:"600"`
+	MintPerMinute        int64         `env:"MINT_PER_MINUTE" envDefault:"600"`
+	WebSocketIdleTimeout time.Duration `env:"WEBSOCKET_IDLE_TIMEOUT" envDefault:"10m"`
 
 	Grace time.Duration `env:"GRACE" envDefault:"10s"`
 }
@@ -25,6 +26,7 @@ type bound struct {
 func (l *limits) ranges() []bound {
 	return []bound{
 		{"MINT_PER_MINUTE", l.MintPerMinute, int64(1), int64(1_000_000)},
+		{"WEBSOCKET_IDLE_TIMEOUT", l.WebSocketIdleTimeout, time.Second, 7 * 24 * time.Hour},
 		{"GRACE", l.Grace, time.Duration(0), time.Hour},
 	}
 }

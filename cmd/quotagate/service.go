@@ -140,6 +140,8 @@ func (s *service) build(version string) error {
 		Internal:     page,
 		Visited:      s.visits.passed,
 		Log:          s.log,
+
+		WebSocketIdle: s.cfg.Limits.WebSocketIdleTimeout,
 	})
 	s.meters, err = newMeters(s.metricTable())
 	return err
