@@ -54,7 +54,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 	}
 	s.Counts.Tunnels.Add(1)
 	joined := &tunnel{
-		client: raw, upstream: upstream, early: early, idle: tunnelIdle,
+		client: raw, upstream: upstream, early: early, idle: s.limits.TunnelIdleTime, hello: s.limits.HandshakeTime,
 		allow: func(h hello) error {
 			// Registered first: rules that change from here on close it.
 			if h.name == "" || !s.conns.add(raw, h.name) {
@@ -66,8 +66,11 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 			return nil
 		},
 	}
-	if _, _, err = joined.run(ctx); errors.Is(err, errGovernedName) {
+	switch _, _, err = joined.run(ctx); {
+	case errors.Is(err, errGovernedName):
 		s.log.Warn("a tunnel was closed: "+err.Error(), "host", t.host, "client", t.client.Addr)
+	case errors.Is(err, errTunnelIdle):
+		s.over(BoundTunnelIdleTime, t.client.Addr)
 	}
 }
 
@@ -75,7 +78,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 func (s *Server) rejectConnect(conn net.Conn, resp *http.Response) {
 	defer conn.Close()
 	resp.Close = true
-	if conn.SetWriteDeadline(time.Now().Add(headerTimeout)) == nil {
+	if conn.SetWriteDeadline(time.Now().Add(s.limits.HeaderTime)) == nil {
 		_ = resp.Write(conn) // a client that left needs no answer
 	}
 }

@@ -19,7 +19,7 @@ import (
 // frontHandler is the front door. CONNECT goes to goproxy, which parses it,
 // asks who it is, and hands the connection over; requests in absolute form go
 // straight to our handler, past goproxy's own forwarding.
-func (s *Server) frontHandler() http.Handler {
+func (s *Server) frontHandler() http.HandlerFunc {
 	gp := goproxy.NewProxyHttpServer()
 	gp.Logger = discard{}
 	// Nothing is ever sent through goproxy's own transport or signed by its
@@ -28,13 +28,18 @@ func (s *Server) frontHandler() http.Handler {
 	gp.ConnectDial = nil
 	gp.NonproxyHandler = http.HandlerFunc(s.notAProxyRequest)
 	gp.OnRequest().HandleConnectFunc(s.connect)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.stopping.enter(r) {
+			writeResponse(w, stoppingAnswer(r))
+			return
+		}
+		defer s.stopping.leave(r)
 		if r.Method != http.MethodConnect && r.URL.IsAbs() {
 			s.serveAbsolute(w, r)
 			return
 		}
 		gp.ServeHTTP(earlyBytes{w}, r)
-	})
+	}
 }
 
 type discard struct{}
@@ -73,6 +78,10 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		ctx.Resp = refused
 		return goproxy.RejectConnect, host
 	}
+	if !handOver(t.conn) {
+		ctx.Resp = failed(ctx.Req, errNoRoom, "")
+		return goproxy.RejectConnect, host
+	}
 	return &goproxy.ConnectAction{
 		Action: goproxy.ConnectHijack,
 		Hijack: func(r *http.Request, conn net.Conn, _ *goproxy.ProxyCtx) { action(r, conn, t) },
@@ -86,6 +95,7 @@ type target struct {
 	port   uint16
 	client *Client
 	conn   net.Conn // the client's socket
+	tally  *tally   // of an intercepted connection
 }
 
 func (t target) addr() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
@@ -235,6 +245,9 @@ func (w earlyBytes) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
+	}
+	if k, ok := conn.(*spoken); ok { // HTTP ends here
+		conn = k.Conn
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, err := rw.Reader.Peek(n)

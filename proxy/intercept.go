@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -21,7 +22,7 @@ func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 	if !s.conns.add(conn) {
 		return
 	}
-	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(s.limits.HandshakeTime)); err != nil {
 		s.drop(conn)
 		return
 	}
@@ -33,9 +34,12 @@ func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 		s.drop(conn)
 		return
 	}
-	tagged := &taggedConn{Conn: conn, target: t}
+	tagged := &taggedConn{Conn: conn, target: t, server: s}
+	tagged.target.tally = &tagged.tally
+	tagged.tally.limits = &s.limits
 	first, err := tagged.peek()
 	if err != nil {
+		s.noteHandshake(t, err)
 		s.drop(conn)
 		return
 	}
@@ -48,8 +52,12 @@ func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 			return
 		}
 		inside = tc
+		if tc.ConnectionState().NegotiatedProtocol != "h2" { // net/http wants the *tls.Conn of that
+			inside = &spokenTLS{spoken: spoken{Conn: tc, server: s}, tls: tc}
+		}
 	} else {
 		tagged.target.scheme = "http"
+		inside = &spoken{Conn: tagged, server: s}
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		s.drop(conn)
@@ -86,6 +94,9 @@ func (s *Server) tlsConfig() *tls.Config {
 // handshakeFailed says what a failed handshake with a client means, which most
 // of the time is that it does not trust our authority.
 func (s *Server) handshakeFailed(t target, err error) {
+	if s.noteHandshake(t, err) {
+		return
+	}
 	distrusted := distrusts(err) || errors.Is(err, io.EOF)
 	switch {
 	case t.host == InternalHost && distrusted: // the set-up page asked whether its browser does
@@ -107,6 +118,15 @@ func (s *Server) handshakeFailed(t target, err error) {
 		s.log.Info("the TLS handshake of a client failed", "host", t.host,
 			"client", t.client.Addr, "error", err.Error())
 	}
+}
+
+// noteHandshake counts a client that took too long to begin, or to go on.
+func (s *Server) noteHandshake(t target, err error) bool {
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	if late {
+		s.over(BoundHandshakeTime, t.client.Addr)
+	}
+	return late
 }
 
 // distrusts reports an alert by which a client rejects a certificate
@@ -134,10 +154,15 @@ func distrusts(err error) bool {
 // A taggedConn carries where its client wanted to go.
 type taggedConn struct {
 	net.Conn
+	server *Server
 	target target
+	tally  tally
 	first  [1]byte
 	peeked bool
 }
+
+// NetConn is the connection below.
+func (c *taggedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *taggedConn) peek() (byte, error) {
 	_, err := io.ReadFull(c.Conn, c.first[:])
@@ -151,20 +176,43 @@ func (c *taggedConn) Read(p []byte) (int, error) {
 		p[0] = c.first[0]
 		return 1, nil
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if !c.tally.took(n) {
+		c.server.over(BoundControlBytes, c.target.client.Addr)
+		c.Conn.Close()
+		return 0, errFlood
+	}
+	return n, err
 }
 
 type targetKey struct{}
 
 // connContext puts a connection's target where its requests find it.
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	if tc, ok := c.(*tls.Conn); ok {
-		c = tc.NetConn()
+	for {
+		if tagged, ok := c.(*taggedConn); ok {
+			return context.WithValue(ctx, targetKey{}, tagged.target)
+		}
+		wrapped, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return ctx
+		}
+		c = wrapped.NetConn()
 	}
-	if tagged, ok := c.(*taggedConn); ok {
-		return context.WithValue(ctx, targetKey{}, tagged.target)
+}
+
+// tallyOf is that of the intercepted connection a request came by, or nil.
+func tallyOf(ctx context.Context) *tally {
+	t, _ := ctx.Value(targetKey{}).(target)
+	return t.tally
+}
+
+// connOf is the client's connection that a request came by, or nil.
+func connOf(ctx context.Context) net.Conn {
+	if t, ok := ctx.Value(targetKey{}).(target); ok {
+		return t.conn
 	}
-	return ctx
+	return socketOf(ctx)
 }
 
 // An inlet is a listener whose connections are put into it.

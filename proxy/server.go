@@ -3,7 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,16 +20,6 @@ import (
 type Certificates interface {
 	Certificate(host string) (*tls.Certificate, error)
 }
-
-// The deadlines and bounds of everything a client can do to the server.
-const (
-	headerTimeout    = 10 * time.Second
-	handshakeTimeout = 10 * time.Second
-	idleTimeout      = 120 * time.Second
-	tunnelIdle       = 10 * time.Minute
-	maxHeaderBytes   = 64 << 10
-	maxStreams       = 250 // as net/http's own server
-)
 
 // Config is what a Server is made of. Rules, Certificates, Transport and Dial
 // are required.
@@ -64,6 +54,10 @@ type Config struct {
 	// and is no message. It is called for every such request, and must return
 	// at once.
 	Visited func(Visit)
+	// TLS, if set, is spoken on the listener that Serve is given.
+	TLS *tls.Config
+	// Limits bound what clients may take up.
+	Limits Limits
 	// Log gets what a person running the proxy should see.
 	Log *slog.Logger
 }
@@ -80,6 +74,10 @@ type Server struct {
 	Counts Counts
 
 	uncertified onceAMinute // its line in the log
+	limits      Limits      // whole
+	census      census
+	refusals    refusals
+	stopping    stopping
 }
 
 // Counts are totals since the start.
@@ -89,38 +87,53 @@ type Counts struct {
 	Requests    atomic.Int64 // that entered the handler, governed or not
 	// EgressRefused are the connections and requests that met an EgressError.
 	EgressRefused atomic.Int64
+	Panics        atomic.Int64
+	// Broken are the HTTP/2 connections that were ended for what came on them.
+	Broken atomic.Int64
 }
 
 // New makes a Server; Serve starts it.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, log: cfg.Log, inlet: newInlet()}
+	s := &Server{cfg: cfg, log: cfg.Log, inlet: newInlet(), limits: cfg.Limits.whole()}
+	s.census.limits = &s.limits
+	s.stopping.begin()
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.tls = s.tlsConfig()
-	quiet := slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	quiet := log.New(netHTTP{slog.NewLogLogger(s.log.Handler(), slog.LevelDebug).Writer(), &s.Counts}, "", 0)
 	s.front = &http.Server{
-		Handler:           s.frontHandler(),
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		Handler:           s.around(s.frontHandler()),
+		ReadHeaderTimeout: s.limits.HeaderTime,
+		IdleTimeout:       s.limits.IdleTime,
+		MaxHeaderBytes:    s.limits.HeaderBytes,
 		Protocols:         new(http.Protocols),
 		ConnContext:       withSocket,
+		ConnState:         noteState,
 		ErrorLog:          quiet,
 
 		DisableGeneralOptionsHandler: true,
 	}
 	s.front.Protocols.SetHTTP1(true)
 	s.inner = &http.Server{
-		Handler:           http.HandlerFunc(s.serveIntercepted),
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		TLSConfig:         s.tls.Clone(), // net/http writes to its own
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		Protocols:         new(http.Protocols),
-		ConnContext:       connContext,
-		ErrorLog:          quiet,
+		Handler:           s.around(s.serveIntercepted),
+		ReadHeaderTimeout: s.limits.HeaderTime,
+		IdleTimeout:       s.limits.IdleTime,
+		// What is a little longer comes in and is told so; net/http cannot
+		// be asked what it cut off.
+		MaxHeaderBytes: 2 * s.limits.HeaderBytes,
+		TLSConfig:      s.tls.Clone(), // net/http writes to its own
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: s.limits.Streams,
+			// The least that there is: a frame is kept whole before
+			// anything of it moves on.
+			MaxReadFrameSize: 16 << 10,
+			CountError:       s.countHTTP2,
+		},
+		ConnState:   noteState,
+		Protocols:   new(http.Protocols),
+		ConnContext: connContext,
+		ErrorLog:    quiet,
 		// `OPTIONS *` is the service's to answer.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -128,39 +141,6 @@ func New(cfg Config) *Server {
 	s.inner.Protocols.SetHTTP2(true)
 	s.inner.Protocols.SetUnencryptedHTTP2(true) // by prior knowledge, inside a CONNECT without TLS
 	return s
-}
-
-// Serve accepts clients on l until the context ends. Then it takes no new
-// ones, lets running requests finish for grace, and closes what is left,
-// tunnels last.
-func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
-	var wg sync.WaitGroup
-	errs := make(chan error, 2)
-	wg.Go(func() { errs <- s.front.Serve(l) })
-	wg.Go(func() { errs <- s.inner.Serve(s.inlet) })
-
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-errs:
-	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	var stop sync.WaitGroup
-	for _, srv := range []*http.Server{s.front, s.inner} {
-		stop.Go(func() {
-			if srv.Shutdown(deadline) != nil {
-				srv.Close()
-			}
-		})
-	}
-	stop.Wait()
-	s.conns.closeAll()
-	wg.Wait()
-	if failed != nil && !errors.Is(failed, http.ErrServerClosed) {
-		return failed
-	}
-	return nil
 }
 
 // connSet is the connections that net/http gave away and will not close, and

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -46,16 +47,29 @@ func (s *stoppable) client(h2 bool) *http.Client {
 	return c
 }
 
-// refuses waits until nobody is let in any more.
+// refuses waits until nobody is let in any more, but told to come back.
 func (s *stoppable) refuses(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
+		refused := 0
+		for _, line := range []string{"CONNECT other.example:443 HTTP/1.1\r\nHost: other.example", "GET http://quotagate.internal/ HTTP/1.1\r\nHost: quotagate.internal"} {
+			conn, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				t.Fatal("hung up on: ", err)
+			}
+			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			fmt.Fprint(conn, line+"\r\n\r\n")
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			conn.Close()
+			if err == nil && resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "" &&
+				resp.Header.Get("Quotagate-Error") == "draining" && resp.Close {
+				refused++
+			}
+		}
+		if refused == 2 {
 			return
 		}
-		conn.Close()
 		if time.Now().After(deadline) {
 			t.Fatal("new clients are still let in")
 		}

@@ -3,6 +3,7 @@ package proxy
 // This file moves the bytes of hosts that no rule names.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -28,6 +29,10 @@ type tunnel struct {
 	// idle ends the tunnel if no byte moved either way for that long; it may
 	// take up to half as long again until it does. 0 means never.
 	idle time.Duration
+
+	// hello is how long the client may take to say who it wants, once it has
+	// begun to; 0 means as by default.
+	hello time.Duration
 
 	// allow, if set, is shown how the client begins, and decides with an
 	// error that the tunnel ends; nothing of the client has reached the
@@ -102,7 +107,7 @@ func (t *tunnel) run(ctx context.Context) (up, down int64, err error) {
 func (t *tunnel) ascend() (int64, error) {
 	first := t.early
 	if t.allow != nil {
-		h, err := readHello(t.client, t.early, handshakeTimeout)
+		h, err := readHello(t.client, t.early, cmp.Or(t.hello, DefaultLimits().HandshakeTime))
 		if errors.Is(err, io.EOF) && len(h.raw) == 0 { // it only listens
 			return 0, closeWrite(t.upstream)
 		}

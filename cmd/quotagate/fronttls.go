@@ -7,21 +7,20 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
 )
 
-// frontTLS puts TLS over the front listener where a certificate is named for
-// it. With an error the listener is as it was.
-func (c *config) frontTLS(l net.Listener) (net.Listener, error) {
+// frontTLS is what is spoken on the front listener where a certificate is named
+// for it, or nil.
+func (c *config) frontTLS() (*tls.Config, error) {
 	if c.ListenCert == "" {
-		return l, nil
+		return nil, nil
 	}
 	pair := &keyPair{cert: c.ListenCert, key: c.ListenKey}
 	if err := pair.load(); err != nil {
-		return l, hinted(fmt.Errorf("read the certificate for the proxy's port: %w", err),
+		return nil, hinted(fmt.Errorf("read the certificate for the proxy's port: %w", err),
 			"%sLISTEN_CERT and %sLISTEN_KEY name PEM files: a certificate with its chain, and its key", envPrefix, envPrefix)
 	}
 	conf := &tls.Config{
@@ -32,14 +31,14 @@ func (c *config) frontTLS(l net.Listener) (net.Listener, error) {
 	if c.ClientCA != "" {
 		roots, err := clientRoots(c.ClientCA)
 		if err != nil {
-			return l, err
+			return nil, err
 		}
 		conf.ClientCAs, conf.ClientAuth = roots, tls.RequireAndVerifyClientCert
 		if c.ProxyUsers != "" { // a password will do
 			conf.ClientAuth = tls.VerifyClientCertIfGiven
 		}
 	}
-	return tls.NewListener(l, conf), nil
+	return conf, nil
 }
 
 // clientRoots are the authorities that sign for clients, and no others: not

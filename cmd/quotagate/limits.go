@@ -3,12 +3,31 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"quotagate/proxy"
 )
 
 // limits bound what a client can take up. Every one has a variable, and a
-// metric that counts what it refused.
+// metric that counts what it refused. A test holds the defaults against those
+// of proxy.DefaultLimits.
 type limits struct {
-	MintPerMinute        int64         `env:"MINT_PER_MINUTE" envDefault:"600"`
+	Conns          int64 `env:"MAX_CONNS" envDefault:"20000"`
+	ConnsPerClient int64 `env:"MAX_CONNS_PER_CLIENT" envDefault:"0"`
+	Tunnels        int64 `env:"MAX_TUNNELS" envDefault:"16000"`
+
+	HeaderBytes    int64         `env:"MAX_HEADER_BYTES" envDefault:"65536"`
+	HeaderTime     time.Duration `env:"HEADER_TIMEOUT" envDefault:"10s"`
+	HandshakeTime  time.Duration `env:"HANDSHAKE_TIMEOUT" envDefault:"10s"`
+	IdleTime       time.Duration `env:"IDLE_TIMEOUT" envDefault:"2m"`
+	TunnelIdleTime time.Duration `env:"TUNNEL_IDLE_TIMEOUT" envDefault:"10m"`
+	BodyTime       time.Duration `env:"BODY_TIMEOUT" envDefault:"1m"`
+
+	Streams      int64 `env:"MAX_STREAMS" envDefault:"250"`
+	Resets       int64 `env:"MAX_RESETS" envDefault:"1000"`
+	ControlBytes int64 `env:"MAX_CONTROL_BYTES" envDefault:"1048576"`
+
+	MintPerMinute int64 `env:"MINT_PER_MINUTE" envDefault:"600"`
+
 	WebSocketIdleTimeout time.Duration `env:"WEBSOCKET_IDLE_TIMEOUT" envDefault:"10m"`
 
 	Grace time.Duration `env:"GRACE" envDefault:"10s"`
@@ -24,10 +43,25 @@ type bound struct {
 // ranges are the values that make sense: what is below would refuse everybody,
 // and what is above would bound nobody.
 func (l *limits) ranges() []bound {
+	count := func(name string, value, least, utmost int64) bound { return bound{name, value, least, utmost} }
+	span := func(name string, value, least, utmost time.Duration) bound { return bound{name, value, least, utmost} }
+	const million = 1_000_000
 	return []bound{
-		{"MINT_PER_MINUTE", l.MintPerMinute, int64(1), int64(1_000_000)},
-		{"WEBSOCKET_IDLE_TIMEOUT", l.WebSocketIdleTimeout, time.Second, 7 * 24 * time.Hour},
-		{"GRACE", l.Grace, time.Duration(0), time.Hour},
+		count("MAX_CONNS", l.Conns, 1, million),
+		count("MAX_CONNS_PER_CLIENT", l.ConnsPerClient, 0, million),
+		count("MAX_TUNNELS", l.Tunnels, 1, million),
+		count("MAX_HEADER_BYTES", l.HeaderBytes, 1<<10, 16<<20),
+		span("HEADER_TIMEOUT", l.HeaderTime, 100*time.Millisecond, time.Hour),
+		span("HANDSHAKE_TIMEOUT", l.HandshakeTime, 100*time.Millisecond, time.Hour),
+		span("IDLE_TIMEOUT", l.IdleTime, 100*time.Millisecond, 24*time.Hour),
+		span("TUNNEL_IDLE_TIMEOUT", l.TunnelIdleTime, 100*time.Millisecond, 7*24*time.Hour),
+		span("BODY_TIMEOUT", l.BodyTime, 100*time.Millisecond, 24*time.Hour),
+		count("MAX_STREAMS", l.Streams, 1, 10_000),
+		count("MAX_RESETS", l.Resets, 1, million),
+		count("MAX_CONTROL_BYTES", l.ControlBytes, 16<<10, 1<<30),
+		count("MINT_PER_MINUTE", l.MintPerMinute, 1, million),
+		span("WEBSOCKET_IDLE_TIMEOUT", l.WebSocketIdleTimeout, time.Second, 7*24*time.Hour),
+		span("GRACE", l.Grace, 0, time.Hour),
 	}
 }
 
@@ -48,4 +82,22 @@ func outside(b bound) bool {
 		return v < b.least.(int64) || v > b.utmost.(int64)
 	}
 	return true
+}
+
+// server are those that bound the connections.
+func (l *limits) server() proxy.Limits {
+	return proxy.Limits{
+		Conns:          l.Conns,
+		ConnsPerClient: l.ConnsPerClient,
+		Tunnels:        l.Tunnels,
+		HeaderBytes:    int(l.HeaderBytes),
+		HeaderTime:     l.HeaderTime,
+		HandshakeTime:  l.HandshakeTime,
+		IdleTime:       l.IdleTime,
+		TunnelIdleTime: l.TunnelIdleTime,
+		BodyTime:       l.BodyTime,
+		Streams:        int(l.Streams),
+		Resets:         l.Resets,
+		ControlBytes:   l.ControlBytes,
+	}
 }

@@ -41,7 +41,7 @@ const refusedHelp = "What clients were refused because a bound was reached, by t
 // metricTable is every metric of ours. A new bound adds its line here, and to
 // docs/reference.md.
 func (s *service) metricTable() []metric {
-	return []metric{
+	return append(s.refusedTable(), []metric{
 		{name: metricDecisions, kind: observed, help: "Decisions about messages, by the service and by what was decided."},
 		{name: metricHeldTime, kind: observed, help: "How long messages that were held had waited in the end."},
 		{name: "quotagate_held", kind: gauge, help: "Requests that wait now.",
@@ -60,7 +60,31 @@ func (s *service) metricTable() []metric {
 			read: func() float64 { return float64(s.ca.Counts().Refused.Load()) }},
 		{name: "quotagate_ca_ends_seconds", kind: gauge, help: "When the CA that signs ends, in seconds since 1970.",
 			read: func() float64 { return float64(s.ca.NotAfter().Unix()) }},
+		{name: "quotagate_connections", kind: gauge, help: "Connections of clients that are open.",
+			read: func() float64 { conns, _ := s.server.Open(); return float64(conns) }},
+		{name: "quotagate_tunnels", kind: gauge, help: "Of them, those that are tunnels, intercepted, or WebSockets.",
+			read: func() float64 { _, tunnels := s.server.Open(); return float64(tunnels) }},
+		{name: "quotagate_http2_broken_total", help: "HTTP/2 connections that were ended for what the client sent.",
+			read: func() float64 { return float64(s.server.Counts.Broken.Load()) }},
+		{name: "quotagate_panics_total", help: "Requests that ended in a mistake of quotagate's.",
+			read: func() float64 { return float64(s.server.Counts.Panics.Load()) }},
+	}...)
+}
+
+// refusedTable is what each bound on clients refused, or closed.
+func (s *service) refusedTable() []metric {
+	var table []metric
+	add := func(bound string, read func() int64) {
+		table = append(table, metric{
+			name: "quotagate_refused_total", help: refusedHelp,
+			labels: prometheus.Labels{"bound": bound},
+			read:   func() float64 { return float64(read()) },
+		})
 	}
+	for _, b := range proxy.Bounds() {
+		add(b.String(), func() int64 { return s.server.Refused(b) })
+	}
+	return table
 }
 
 // meters show the table, and the Go runtime's and the process's own numbers.

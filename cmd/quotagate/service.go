@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,7 @@ type service struct {
 	draining  chan struct{}
 	drain     sync.Once
 	front     net.Listener
+	tls       *tls.Config  // spoken on it, or nil
 	back      net.Listener // admin
 	started   time.Time
 }
@@ -85,7 +87,7 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 	if s.front, err = listen("the proxy", "--listen", c.Listen); err != nil {
 		return nil, err
 	}
-	if s.front, err = c.frontTLS(s.front); err != nil {
+	if s.tls, err = c.frontTLS(); err != nil {
 		return nil, err
 	}
 	if s.back, err = listen("the admin interface", "--admin", c.Admin); err != nil {
@@ -139,6 +141,8 @@ func (s *service) build(version string) error {
 		Guard:        s.guard(),
 		Internal:     page,
 		Visited:      s.visits.passed,
+		TLS:          s.tls,
+		Limits:       s.cfg.Limits.server(),
 		Log:          s.log,
 
 		WebSocketIdle: s.cfg.Limits.WebSocketIdleTimeout,
