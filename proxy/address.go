@@ -111,10 +111,15 @@ func (d *Dialer) check(host string, to netip.AddrPort) *AddressError {
 			return refuse(err.Reason)
 		}
 	}
-	if d.Own != nil && slices.ContainsFunc(d.Own(), func(own netip.AddrPort) bool { return isOwn(own, a, to.Port()) }) {
+	if d.own(a, to.Port()) {
 		return refuse(reasonOwn)
 	}
 	return nil
+}
+
+// own reports whether dialling a and port arrives at one of our listeners.
+func (d *Dialer) own(a netip.Addr, port uint16) bool {
+	return d.Own != nil && slices.ContainsFunc(d.Own(), func(own netip.AddrPort) bool { return isOwn(own, a, port) })
 }
 
 // The reasons that no registry knows.

@@ -33,7 +33,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 		s.rejectConnect(raw, failed(r, err, ""))
 		return
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	ctx, cancel := context.WithCancel(withVia(context.WithoutCancel(r.Context()), t.via))
 	defer cancel()
 	upstream, err := s.cfg.Dial(ctx, "tcp", t.addr())
 	if err != nil {

@@ -48,6 +48,12 @@ type Dialer struct {
 	// in AllowAddresses: those of our Redis.
 	Closed func() []netip.Addr
 
+	// Parent, if set, is the proxy that all connections go through.
+	Parent *Parent
+
+	// Pseudonym names us to the Parent (see Config.Pseudonym).
+	Pseudonym string
+
 	// Timeout is for one DialContext, resolving included; 0 means 10 s.
 	Timeout time.Duration
 
@@ -77,8 +83,8 @@ func (d *Dialer) PortAllowed(port uint16) bool {
 }
 
 // DialContext connects to addr, "host:port". The error is an *AddressError, a
-// *PortError or a *DialError; the connection is a *net.TCPConn, which tunnels
-// need to splice.
+// *PortError, a *DialError or a *ParentError; the connection is a *net.TCPConn,
+// which tunnels need to splice, unless a Parent speaks TLS.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6":
@@ -105,6 +111,9 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if d.Parent != nil {
+		return d.through(ctx, named, host, port)
+	}
 	addrs, err := d.resolve(ctx, network, host)
 	if err != nil {
 		return nil, &DialError{named, "resolve", err}

@@ -59,6 +59,11 @@ var failures = []struct {
 	detail string
 	say    func(error) string
 }{
+	{is: matches(ErrLoop), status: http.StatusLoopDetected, word: "loop", detail: "the request came back to this proxy: a proxy on its way out leads here"},
+	{is: parentSaid(http.StatusLoopDetected), status: http.StatusLoopDetected, word: "loop", detail: "the parent proxy says that the request goes in a circle; nothing was sent"},
+	{is: parentSaid(http.StatusProxyAuthRequired), status: http.StatusBadGateway, word: "parent", detail: "the parent proxy wants a user and a password that QUOTAGATE_UPSTREAM_PROXY does not have; nothing was sent"},
+	{is: timedOutIn[*ParentError], status: http.StatusGatewayTimeout, word: "parent", detail: "the parent proxy did not answer in time; nothing was sent"},
+	{is: as[*ParentError], status: http.StatusBadGateway, word: "parent", detail: "the parent proxy opened no connection to the service; nothing was sent"},
 	{is: as[*AddressError], status: http.StatusForbidden, word: "address", say: sayAddress},
 	{is: as[*PortError], status: http.StatusForbidden, word: "port", detail: "this port may not be reached through the proxy (QUOTAGATE_ALLOW_PORTS)"},
 	{is: as[*EgressError], status: http.StatusForbidden, word: "egress", say: plain[*EgressError]},
@@ -124,9 +129,16 @@ func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &e) && e.Timeout()
 }
 
-func timedOutIn[E net.Error](err error) bool {
-	var e E
-	return errors.As(err, &e) && e.Timeout()
+func timedOutIn[E error](err error) bool {
+	return as[E](err) && timedOut(err)
+}
+
+// parentSaid reports that the parent proxy answered so.
+func parentSaid(status int) func(error) bool {
+	return func(err error) bool {
+		var e *ParentError
+		return errors.As(err, &e) && e.Status == status
+	}
 }
 
 // plain is the text of an error that is meant for clients.

@@ -54,6 +54,10 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		ctx.Resp = refused
 		return goproxy.RejectConnect, host
 	}
+	if s.looped(ctx.Req) {
+		ctx.Resp = failed(ctx.Req, ErrLoop, "")
+		return goproxy.RejectConnect, host
+	}
 	name, port, err := splitTarget(host, "")
 	if err != nil || ctx.Req.RequestURI != host { // a user or a path beside it
 		ctx.Resp = response(ctx.Req, problem(http.StatusBadRequest, "quotagate: CONNECT wants host:port", nil))
@@ -70,7 +74,7 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		ctx.Resp = failed(ctx.Req, err, "")
 		return goproxy.RejectConnect, host
 	}
-	t := target{scheme: "https", host: name, port: port, client: client, conn: socketOf(ctx.Req.Context())}
+	t := target{scheme: "https", host: name, port: port, client: client, conn: socketOf(ctx.Req.Context()), via: ctx.Req.Header["Via"]}
 	action := s.tunnel
 	if name == InternalHost || s.cfg.Rules().Names(name) {
 		action = s.intercept
@@ -95,6 +99,7 @@ type target struct {
 	port   uint16
 	client *Client
 	conn   net.Conn // the client's socket
+	via    []string // the proxies before us, as its CONNECT names them
 	tally  *tally   // of an intercepted connection
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,6 +44,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		writeResponse(w, refused)
 		return
 	}
+	if s.looped(r) {
+		writeResponse(w, failed(r, ErrLoop, ""))
+		return
+	}
 	if err := s.egress(t.host); err != nil {
 		writeResponse(w, failed(r, err, ""))
 		return
@@ -64,7 +69,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		client.conn = t.conn
 	}
 	client.path = pathAsSent(r, t)
-	out := outgoing(WithClient(r.Context(), &client), r, t, upgrade)
+	out := outgoing(WithClient(withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...)), &client), r, t, upgrade)
 	sending := watch(out)
 	resp, err := s.cfg.Transport.RoundTrip(out)
 	early.end()
@@ -259,6 +264,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, t target, err erro
 // it says of a request quotes the URL, and both may hold a secret.
 func scrub(err error) string {
 	var (
+		parent  *ParentError
 		dial    *DialError
 		address *AddressError
 		port    *PortError
@@ -267,6 +273,7 @@ func scrub(err error) string {
 		store   storeError
 	)
 	for _, known := range []func() (error, bool){
+		func() (error, bool) { return parent, errors.As(err, &parent) },
 		func() (error, bool) { return dial, errors.As(err, &dial) },
 		func() (error, bool) { return address, errors.As(err, &address) },
 		func() (error, bool) { return port, errors.As(err, &port) },

@@ -54,6 +54,9 @@ type Config struct {
 	// and is no message. It is called for every such request, and must return
 	// at once.
 	Visited func(Visit)
+	// Pseudonym is our name in Via fields: of this process alone. Without one
+	// no circle of proxies is noticed.
+	Pseudonym string
 	// TLS, if set, is spoken on the listener that Serve is given.
 	TLS *tls.Config
 	// Limits bound what clients may take up.
@@ -87,6 +90,7 @@ type Counts struct {
 	Requests    atomic.Int64 // that entered the handler, governed or not
 	// EgressRefused are the connections and requests that met an EgressError.
 	EgressRefused atomic.Int64
+	Loops         atomic.Int64 // that came back by way of other proxies
 	Panics        atomic.Int64
 	// Broken are the HTTP/2 connections that were ended for what came on them.
 	Broken atomic.Int64

@@ -17,6 +17,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
 
+	"quotagate/proxy"
 	"quotagate/rules"
 )
 
@@ -43,6 +44,7 @@ type config struct {
 	ConnectTo      []string       `env:"CONNECT_TO"`
 	UpstreamCA     string         `env:"UPSTREAM_CA"`
 	Egress         string         `env:"EGRESS" envDefault:"open"`
+	UpstreamProxy  string         `env:"UPSTREAM_PROXY"`
 	CACert         string         `env:"CA_CERT"`
 	CAKey          string         `env:"CA_KEY"`
 	// NameConstraints is on or off.
@@ -240,6 +242,11 @@ func (c *config) validate() error {
 	}
 	if !slices.Contains([]string{"enforce", "shadow"}, c.Mode) {
 		return wrong("%sMODE is %q; it is enforce or shadow", envPrefix, c.Mode)
+	}
+	if c.UpstreamProxy != "" {
+		if _, err := proxy.NewParent(c.UpstreamProxy, nil); err != nil {
+			return usageError{hinted(fmt.Errorf("%sUPSTREAM_PROXY is no address of a proxy", envPrefix), "%s", err)}
+		}
 	}
 	if !slices.Contains([]string{"open", "governed-only"}, c.Egress) {
 		return wrong("%sEGRESS is %q; it is open or governed-only", envPrefix, c.Egress)

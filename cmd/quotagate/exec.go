@@ -123,12 +123,12 @@ func (p program) warnUnknownUser(user string, known []string) {
 // environment is the program's: ours, with the settings over it. QUOTAGATE_ADMIN
 // lets the verbs of quotagate find the same proxy from within; the token and a
 // store's password, by which quotas could be changed, are not the program's
-// business.
+// business; nor is a parent proxy's.
 func (p program) environment(w *wiring, admin string) []string {
 	var all []string
 	for _, kv := range p.env {
 		name, value, _ := strings.Cut(kv, "=")
-		if name != envPrefix+"ADMIN_TOKEN" && (name != envPrefix+"STORE" || value == storeName(value)) {
+		if name != envPrefix+"ADMIN_TOKEN" && name != envPrefix+"UPSTREAM_PROXY" && (name != envPrefix+"STORE" || value == storeName(value)) {
 			all = append(all, kv)
 		}
 	}

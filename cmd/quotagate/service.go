@@ -98,11 +98,12 @@ func (p program) open(c *config, version string) (_ *service, err error) {
 
 // build makes the proxy on what is open.
 func (s *service) build(version string) error {
-	dialer, err := s.dialer()
+	roots, err := upstreamRoots(s.cfg.UpstreamCA)
 	if err != nil {
 		return err
 	}
-	roots, err := upstreamRoots(s.cfg.UpstreamCA)
+	pseudonym := newPseudonym()
+	dialer, err := s.dialer(roots, pseudonym)
 	if err != nil {
 		return err
 	}
@@ -135,6 +136,7 @@ func (s *service) build(version string) error {
 		Transport:    s.enforcer,
 		Dial:         dialer.DialContext,
 		PortAllowed:  dialer.PortAllowed,
+		Pseudonym:    pseudonym,
 		Authenticate: authenticate,
 		Remembers:    remembers,
 		Guesses:      s.guesses(),

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"quotagate/certs"
@@ -21,7 +23,8 @@ const (
 	expectContinue = time.Second
 )
 
-func (s *service) dialer() (*proxy.Dialer, error) {
+// dialer is the one way out; roots verify a parent proxy.
+func (s *service) dialer(roots *x509.CertPool, pseudonym string) (*proxy.Dialer, error) {
 	to, err := s.cfg.connectTo()
 	if err != nil {
 		return nil, err
@@ -30,6 +33,13 @@ func (s *service) dialer() (*proxy.Dialer, error) {
 	for i, p := range s.cfg.AllowPorts {
 		ports[i] = int(p)
 	}
+	var parent *proxy.Parent
+	if s.cfg.UpstreamProxy != "" {
+		if parent, err = proxy.NewParent(s.cfg.UpstreamProxy, roots); err != nil {
+			return nil, err
+		}
+		s.log.Info("everything goes out through another proxy", "parent", parent.String())
+	}
 	own := []netip.AddrPort{addrPortOf(s.front), addrPortOf(s.back)}
 	return &proxy.Dialer{
 		AllowAddresses: s.cfg.AllowAddresses,
@@ -37,7 +47,15 @@ func (s *service) dialer() (*proxy.Dialer, error) {
 		ConnectTo:      to,
 		Own:            func() []netip.AddrPort { return own },
 		Closed:         watchHosts(storeHosts(s.cfg.Store)).addresses,
+		Parent:         parent,
+		Pseudonym:      pseudonym,
 	}, nil
+}
+
+// newPseudonym is the name by which this process knows its own requests when
+// they come back to it.
+func newPseudonym() string {
+	return "quotagate-" + strings.ToLower(rand.Text())
 }
 
 func addrPortOf(l net.Listener) netip.AddrPort {
