@@ -51,9 +51,11 @@ func newCA(key crypto.Signer, r recipe) ([]byte, error) {
 	room := 64 - len("quotagate ") - len(" ") - len(date)
 	name := "quotagate " + shorten(host, room) + " " + date
 
+	// The serial number is in the subject too: NSS files CAs of one subject,
+	// such as two of one day, under one name, and takes one for the other.
 	template := &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: name, Organization: []string{"quotagate"}},
+		Subject:               pkix.Name{CommonName: name, Organization: []string{"quotagate"}, SerialNumber: serial.Text(16)},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(caLife),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,

@@ -109,9 +109,9 @@ func (c certifier) Certificate(host string) (*tls.Certificate, error) {
 	cert, err := c.ca.Certificate(host)
 	switch {
 	case errors.Is(err, certs.ErrTooMany):
-		return nil, errors.Join(proxy.ErrMinting, err)
+		return nil, proxy.ErrMinting
 	case errors.Is(err, certs.ErrOutside):
-		return nil, errors.Join(proxy.ErrOutsideCA, err)
+		return nil, proxy.ErrOutsideCA
 	}
 	return cert, err
 }
@@ -157,6 +157,23 @@ func (s *service) sayEnd(now time.Time) {
 	if w, soon := caEnd(s.ca, now); soon {
 		s.log.Warn(w.what, slog.String("hint", w.hint))
 	}
+}
+
+// checkAuthority is what the CA of the data directory, if there is one, cannot
+// do for rules. That rules may be checked does not depend on it, so one that
+// cannot be opened is for other verbs to tell of.
+func (p program) checkAuthority(c *config, set *rules.Set) []caWarning {
+	o := p.caOptions(c, func() (*rules.Set, error) { return set, nil })
+	o.Existing = true
+	ca, err := certs.Open(c.Data, o)
+	if err != nil {
+		return caWarnings(c, nil, set)
+	}
+	all := caWarnings(c, ca, set)
+	if w, soon := caEnd(ca, time.Now()); soon {
+		all = append(all, w)
+	}
+	return all
 }
 
 // A caWarning is what is not as it should be, and the way out.

@@ -26,13 +26,20 @@ func (p program) checkCommand(f *flags) *cobra.Command {
 				files = c.Rules
 			}
 			set, err := loadRules(files, rules.Options{Hash: newHashKey([]byte("check")).sum})
+			var authority []caWarning
+			if err == nil {
+				authority = p.checkAuthority(c, set)
+			}
 			if asJSON {
-				return p.checkJSON(set, err)
+				return p.checkJSON(set, authority, err)
 			}
 			if err != nil {
 				return checkError(err)
 			}
 			writeSummary(p.stdout, strings.Join(files, ", "), set)
+			for _, w := range authority {
+				fmt.Fprintf(p.stdout, "warning: %s\n", printable(w.String()))
+			}
 			return nil
 		},
 		ValidArgsFunction: completeRules,
@@ -107,7 +114,7 @@ func limitNames(set *rules.Set) []string {
 
 // A finding is an error or a warning as --json shows it.
 type finding struct {
-	File    string `json:"file"`
+	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"col,omitempty"`
 	Message string `json:"message"`
@@ -119,7 +126,7 @@ func findingAt(at rules.Pos, message, hint string) finding {
 }
 
 // checkJSON prints the same for programs; the exit code stays.
-func (p program) checkJSON(set *rules.Set, failed error) error {
+func (p program) checkJSON(set *rules.Set, authority []caWarning, failed error) error {
 	out := struct {
 		OK       bool      `json:"ok"`
 		Errors   []finding `json:"errors,omitempty"`
@@ -146,6 +153,9 @@ func (p program) checkJSON(set *rules.Set, failed error) error {
 	}
 	for _, w := range append(set.Warnings(), set.Aged(time.Now())...) {
 		out.Warnings = append(out.Warnings, findingAt(w.Pos, w.Message, w.Hint))
+	}
+	for _, w := range authority {
+		out.Warnings = append(out.Warnings, finding{Message: w.what, Hint: w.hint})
 	}
 	out.Revision, out.Files, out.Hosts = set.Revision(), set.Files(), set.Hosts()
 	out.Messages, out.Limits, out.Accounts = set.MessageNames(), limitNames(set), set.AccountNames()
