@@ -21,7 +21,7 @@ type matcher struct {
 	messages []*messageRule
 	events   []*eventRule
 	leaves   []leaf
-	names    names // that messages look for
+	names    map[string]*names // that the messages of a service look for
 }
 
 // leaf is one path pattern of one match of one message, or event, on one host.
@@ -55,6 +55,7 @@ type messageRule struct {
 	refusal       *refusalRule
 	needsBody     bool // its sources do
 	mails         bool // one of them opens an e-mail
+	names         *names
 	places        bool // one parameter may stand in two places
 }
 
@@ -74,7 +75,7 @@ type matchRule struct {
 // newMatcher compiles services and messages. Everything that is wrong is
 // reported; a rule with an error is left out and hides no other.
 func newMatcher(services map[string]*service, messages []*message, o Options, report func(pos, string, ...any)) *matcher {
-	m := &matcher{hosts: newHostIndex(), services: map[string]*serviceRule{}}
+	m := &matcher{hosts: newHostIndex(), services: map[string]*serviceRule{}, names: map[string]*names{}}
 	names := make([]string, 0, len(services))
 	for name := range services {
 		names = append(names, name)
@@ -145,27 +146,32 @@ func (m *matcher) index(r *messageRule, serviceHosts []string, report reporter) 
 
 // ask notes the names that a message looks for.
 func (m *matcher) ask(r *messageRule) {
+	if m.names[r.service] == nil {
+		m.names[r.service] = newNames()
+	}
+	names := m.names[r.service]
+	r.names = names
 	for _, list := range [][]valueSource{r.account, r.recipients, r.text, r.id} {
-		m.names.askAll(list)
+		names.askAll(list)
 	}
 	if in := r.inner; in != nil {
-		m.names.askAll(in.method)
-		m.names.askAll(in.url)
+		names.askAll(in.method)
+		names.askAll(in.url)
 	}
-	m.names.askIn(r.def.Each)
+	names.askIn(r.def.Each)
 	if r.def.Inner != nil {
-		m.names.askIn(r.def.Inner.Header)
-		m.names.askIn(r.def.Inner.Body)
+		names.askIn(r.def.Inner.Header)
+		names.askIn(r.def.Inner.Body)
 	}
 	for _, c := range r.matches {
 		for _, k := range append(append([]check(nil), c.query...), c.form...) {
-			m.names.ask(k.name)
+			names.ask(k.name)
 		}
 		for _, k := range c.json {
-			m.names.askIn(k.name)
+			names.askIn(k.name)
 		}
 		if c.when != nil {
-			m.names.askIn(c.when.text)
+			names.askIn(c.when.text)
 		}
 	}
 }

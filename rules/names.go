@@ -14,7 +14,7 @@ import (
 
 var errNames = unreadable("it has a name that is nearly one that is looked for: servers differ in whether it is the same")
 
-// names are those that the rules of a Set look for in bodies and queries.
+// names are those that the messages of a service look for in bodies and queries.
 type names struct {
 	asked  map[string]bool
 	folded map[string][]string // the asked names by their folded form
@@ -23,11 +23,10 @@ type names struct {
 // wordsIn finds what may be a name in a JSONPath or an expression.
 var wordsIn = regexp.MustCompile(`[\pL\pN_$@-]+`)
 
+func newNames() *names { return &names{map[string]bool{}, map[string][]string{}} }
+
 // ask adds a name.
 func (n *names) ask(name string) {
-	if n.asked == nil {
-		n.asked, n.folded = map[string]bool{}, map[string][]string{}
-	}
 	if name != "" && !n.asked[name] {
 		n.asked[name] = true
 		n.folded[foldName(name)] = append(n.folded[foldName(name)], name)

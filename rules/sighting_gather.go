@@ -26,50 +26,72 @@ func (s *Sighting) gather(k *making, body []byte) ([]identity, error) {
 		}
 	}
 	before, again := len(k.out.Messages), *k
-	ids, nearly, err := s.attempt(k, &read, false)
-	if err != nil || !nearly && !s.nearly(&read) {
-		return ids, err
-	}
-	loose := read
-	loose.fields = s.set.matcher.names.loosenedFields(read.fields)
-	if loose.json, err = s.set.matcher.names.loosened(read.json); err != nil {
-		return nil, err
-	}
-	again.out = &Sending{hash: k.out.hash}
-	others, _, err := s.attempt(&again, &loose, true)
+	ids, nearly, err := s.attempt(k, &read, nil)
 	if err != nil {
 		return nil, err
 	}
 	made := k.out.Messages[before:]
-	if !slices.Equal(ids, others) || len(made) != len(again.out.Messages) || len(made) > 0 && !reflect.DeepEqual(made, again.out.Messages) {
-		return nil, errNames
+	var done []*names
+	for i := range s.candidates {
+		n := s.candidates[i].match.message.names
+		if slices.Contains(done, n) {
+			continue
+		}
+		done = append(done, n)
+		if !nearly && !s.nearly(n, &read) {
+			continue
+		}
+		if err := s.sameLoosely(again, &read, n, made, ids); err != nil {
+			return nil, err
+		}
 	}
 	return ids, nil
 }
 
+// sameLoosely makes the messages once more, with what is nearly an asked name
+// as that, and fails where they are others.
+func (s *Sighting) sameLoosely(k making, read *content, n *names, made []Message, ids []identity) error {
+	loose, err := *read, error(nil)
+	loose.fields = n.loosenedFields(read.fields)
+	if loose.json, err = n.loosened(read.json); err != nil {
+		return err
+	}
+	k.out = &Sending{hash: k.out.hash}
+	others, _, err := s.attempt(&k, &loose, n)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Equal(ids, others), len(made) != len(k.out.Messages), len(made) > 0 && !reflect.DeepEqual(made, k.out.Messages):
+		return errNames
+	}
+	return nil
+}
+
 // nearly reports whether the request has a name that is nearly an asked one.
-func (s *Sighting) nearly(read *content) bool {
-	names := &s.set.matcher.names
+func (s *Sighting) nearly(n *names, read *content) bool {
 	if slices.ContainsFunc(s.candidates, func(c candidate) bool { return c.nearly }) ||
-		names.nearIn(read.json) || names.nearFields(read.fields) {
+		n.nearIn(read.json) || n.nearFields(read.fields) {
 		return true
 	}
 	if s.call.Query == "" {
 		return false
 	}
 	query, err := readForm(s.call.Query)
-	return err != nil || names.nearFields(query)
+	return err != nil || n.nearFields(query)
 }
 
-// attempt is gather in one reading of the names. nearly tells that a text that
-// was opened has a name that is nearly an asked one.
-func (s *Sighting) attempt(k *making, read *content, loose bool) (all []identity, nearly bool, err error) {
+// attempt is gather with the names as they stand, or with what is nearly one of
+// some as that. nearly tells that a text that was opened has such a name.
+func (s *Sighting) attempt(k *making, read *content, loosely *names) (all []identity, nearly bool, err error) {
 	held := make([]candidate, 0, 4)
 	for _, c := range s.candidates {
 		if slices.ContainsFunc(held, c.again) {
 			continue
 		}
-		in := input{call: s.call, body: read, pattern: c.pattern, path: c.path, names: &s.set.matcher.names, loose: loose}
+		in := input{call: s.call, body: read, pattern: c.pattern, path: c.path, names: c.match.message.names}
+		if loosely != nil {
+			in.names, in.loose = loosely, true
+		}
 		if !c.holds(&in) {
 			continue
 		}
