@@ -4,6 +4,7 @@ package ratelimit
 
 import (
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -70,7 +71,7 @@ func TestALocalShareIsDividedAndCountsWhatWasSentBefore(t *testing.T) {
 		t.away(err)
 
 		t.server.set(func() { t.server.fail = nil })
-		t.pass(time.Second)
+		t.pass(2 * doubtful * time.Millisecond) // what may have been carried out is given back twice
 		if used := t.server.used(t, "life"); used != 6 {
 			t.Errorf("%d counted, 6 were sent", used)
 		}
@@ -151,6 +152,29 @@ func TestWhatWasSentLongAgoIsChargedWhereItStillCounts(t *testing.T) {
 		t.pass(time.Second)
 		if used := t.server.used(t, "life"); used != 1 {
 			t.Errorf("%d counted, 1 was sent", used)
+		}
+	})
+}
+
+// The client asks again by itself: that the last attempt was refused says
+// nothing about one before, whose answer was lost.
+func TestWhatARefusedConnectionMayHideIsGivenBack(t *testing.T) {
+	inGuarded(t, func(t *guardedTest) {
+		a := t.replica("a", nil, "")
+		t.pass(time.Second)
+		for _, fail := range []error{syscall.ECONNREFUSED, redisReply("LOADING"), redisReply("READONLY")} {
+			t.server.set(func() { t.server.fail = fail })
+			r := t.message(lifetime("life", 7))
+			_, err := a.Reserve(t.Context(), r)
+			t.away(err)
+			if !a.book.owing("r " + r.ID) {
+				t.Errorf("after %v nothing is given back", fail)
+			}
+			t.server.set(func() { t.server.fail = nil })
+			t.pass(2 * doubtful * time.Millisecond)
+			if owes := a.book.owes(); owes != 0 {
+				t.Errorf("after %v %d are owed for good", fail, owes)
+			}
 		}
 	})
 }

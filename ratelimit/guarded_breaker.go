@@ -114,7 +114,9 @@ func (g *Guarded) judge(err error) error {
 	if n := g.gate.strikes.Add(1); f.sure || n >= strikes {
 		g.fail(f.cause, err)
 	}
-	return &unavailable{cause: f.cause, err: err, sure: f.sure}
+	// The client asks again by itself, so this is the end of the last attempt
+	// only: one before it may have been carried out, and its answer lost.
+	return &unavailable{cause: f.cause, err: err}
 }
 
 // fail shuts the gate and says so once.

@@ -29,7 +29,7 @@ var (
 // A fault is what is wrong with the store.
 type fault struct {
 	cause string // for the log: READONLY, time-out
-	// sure: the call was not carried out. One such fault is enough to stop
+	// sure: the attempt was not carried out. One such fault is enough to stop
 	// asking; the others may be a single connection's bad luck.
 	sure bool
 }
