@@ -1,0 +1,265 @@
+package proxy_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A way to write a send. What is left out is that of the service.
+type way struct {
+	name, method, target, host string
+	headers                    string // more lines, separated by "\n"
+	body                       string
+	bare                       bool // no body and no length of its own
+	absolute                   bool // the target is a whole URL, given to the proxy itself
+	want                       int  // messages, or one of these
+}
+
+const (
+	nothing = 0  // no message: it reaches the service and nothing is counted
+	refused = -1 // 4xx with a reason; nothing reaches the service
+)
+
+const (
+	asJSON = "Content-Type: application/json"
+	asForm = "Content-Type: application/x-www-form-urlencoded"
+	asPart = "Content-Type: multipart/form-data; boundary=b"
+)
+
+// A send is how a service's own clients write it.
+type send struct {
+	host, method, target, headers, body string
+	ways                                []way
+}
+
+// TestEverySpellingIsOneMessage: each way to write a send is counted as what it
+// is, or refused with a reason; none reaches a service uncounted. What is
+// counted is refused where there is no room. The services count for themselves.
+func TestEverySpellingIsOneMessage(t *testing.T) {
+	t.Run("with room", func(t *testing.T) {
+		s := newSpelled(t, "1000000")
+		n := s.each(t, func(name string, y way, resp *http.Response, reached int64, messages int, reason string) {
+			switch {
+			case y.want == refused:
+				if resp.StatusCode < 400 || resp.StatusCode >= 500 || reached != 0 || messages >= 0 && reason == "" {
+					t.Errorf("%s: %s %q, %d at the service, %d counted", name, resp.Status, reason, reached, messages)
+				}
+				if messages >= 0 && resp.Header.Get("Quotagate-Limit") == "" {
+					t.Errorf("%s: %s tells no reason", name, resp.Status)
+				}
+			case resp.StatusCode != http.StatusOK || reached != 1 || max(messages, 0) != y.want:
+				t.Errorf("%s: %s %q, %d at the service, %d counted, want %d", name, resp.Status, reason, reached, messages, y.want)
+			}
+		})
+		t.Logf("%d spellings of %d sends", n, len(sends()))
+	})
+	t.Run("with none", func(t *testing.T) {
+		s := newSpelled(t, "0")
+		s.each(t, func(name string, y way, resp *http.Response, reached int64, _ int, _ string) {
+			if y.want != nothing && reached != 0 {
+				t.Errorf("%s: %s, %d at the service", name, resp.Status, reached)
+			}
+		})
+	})
+}
+
+// each sends every row of the table.
+func (s *spelled) each(t *testing.T, look func(name string, y way, resp *http.Response, reached int64, messages int, reason string)) int {
+	names := map[string]bool{}
+	for service, one := range sends() {
+		for _, y := range append([]way{{name: "as its clients write it", want: 1}}, one.ways...) {
+			name := service + ": " + y.name
+			if names[name] {
+				t.Errorf("%s: twice in the table", name)
+			}
+			names[name] = true
+			resp := s.ask(t, one.host, y.absolute, one.write(y))
+			messages, reason := s.latest()
+			look(name, y, resp, s.reached.Swap(0), messages, reason)
+		}
+	}
+	return len(names)
+}
+
+// latest is how many messages the last record has and its reason; -1 if there
+// was no record.
+func (s *spelled) latest() (int, string) {
+	n, reason := -1, ""
+	for len(s.recorded) > 0 {
+		r := <-s.recorded
+		n, reason = len(r.Messages), r.Reason
+	}
+	return n, reason
+}
+
+// write writes a request.
+func (s send) write(y way) []byte {
+	or := func(a, b string) string {
+		if a == "" {
+			return b
+		}
+		return a
+	}
+	body := or(y.body, s.body)
+	if y.bare {
+		body = y.body
+	}
+	headers := s.headers
+	for line := range strings.SplitSeq(y.headers, "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		if y.headers == "" {
+			break
+		}
+		// A line without a value takes that header away; one with "+" before
+		// it is added, any other is in its place.
+		if name, added := strings.CutPrefix(line, "+"); added {
+			headers += "\n" + name
+			continue
+		}
+		var kept []string
+		for old := range strings.SplitSeq(headers, "\n") {
+			if n, _, _ := strings.Cut(old, ":"); !strings.EqualFold(n, name) {
+				kept = append(kept, old)
+			}
+		}
+		headers = strings.Join(kept, "\n")
+		if strings.TrimSpace(value) != "" {
+			headers += "\n" + line
+		}
+	}
+	out := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n", or(y.method, s.method), or(y.target, s.target), or(y.host, s.host))
+	for line := range strings.SplitSeq(headers, "\n") {
+		if line != "" {
+			out += line + "\r\n"
+		}
+	}
+	switch {
+	case y.bare && body == "":
+		return []byte(out + "\r\n")
+	case strings.Contains(headers, "Transfer-Encoding: chunked"):
+		return []byte(out + "\r\n" + chunked(body))
+	}
+	return []byte(fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", out, len(body), body))
+}
+
+func sends() map[string]send {
+	return map[string]send{
+		"voyager":  voyagerSend(),
+		"rest.li":  restliSend(),
+		"slack":    slackSend(),
+		"webhook":  webhookSend(),
+		"telegram": telegramSend(),
+		"discord":  discordSend(),
+		"whatsapp": whatsappSend(),
+		"twilio":   twilioSend(),
+		"sendgrid": sendgridSend(),
+		"graph":    graphSend(),
+		"rooms":    roomsSend(),
+	}
+}
+
+func voyagerSend() send {
+	const (
+		path = "/voyager/api/voyagerMessagingDashMessengerMessages"
+		to   = path + "?action=createMessage"
+		body = `{"mailboxUrn":"urn:li:fsd_profile:A","hostRecipientUrns":["urn:li:fsd_profile:B"],"message":{"body":{"text":"hi"},"originToken":"t"}}`
+	)
+	tunnel := func(query string) string { return "X-HTTP-Method-Override: " + query }
+	mixed := "--b\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\naction=createMessage\r\n--b\r\nContent-Type: application/json\r\n\r\n" + body + "\r\n--b--\r\n"
+	return send{
+		host: "www.linkedin.com", method: "POST", target: to, headers: "Cookie: li_at=x\nContent-Type: text/plain;charset=UTF-8", body: body,
+		ways: []way{
+			{name: "no content type", headers: "Content-Type:", want: 1},
+			{name: "absolute form in the tunnel", target: "https://www.linkedin.com" + to, want: 1},
+			{name: "absolute form to the proxy", target: "https://www.linkedin.com" + to, absolute: true, want: 1},
+			{name: "absolute form, capitals, port and dot", target: "HTTPS://WWW.LinkedIn.com.:0443" + to, absolute: true, want: 1},
+			{name: "absolute form, encoded host", target: "https://www%2elinkedin%2ecom" + to, absolute: true, want: refused},
+			{name: "absolute form, full-width host", target: "https://www.ｌｉｎｋｅｄｉｎ.com" + to, absolute: true, want: 1},
+			{name: "absolute form, a user", target: "https://a:b@www.linkedin.com" + to, absolute: true, want: 1},
+			{name: "Host with its port", host: "www.linkedin.com:443", want: 1},
+			{name: "Host in capitals with a dot", host: "WWW.LINKEDIN.COM.", want: 1},
+			{name: "Host in full width", host: "ｗｗｗ.linkedin.com", want: refused},
+			{name: "Host of another", host: "other.example", want: refused},
+			{name: "two slashes", target: "//voyager//api/voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "encoded slash", target: "/voyager%2Fapi%2fvoyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "encoded slash, twice", target: "/voyager%252fapi/voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "backslash", target: "/voyager%5capi\\voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "dots", target: "/voyager/./x/../api/voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "encoded dots", target: "/voyager/x/%2e%2E/api/%2e/voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "dots behind a parameter", target: "/voyager/x/..;/api/voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "encoded letters", target: "/%76oyager/ap%69/voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "overlong letters", target: "/%c1%b6oyager/api/voyagerMessagingDashMessengerMessages?action=createMessage", want: 1},
+			{name: "a matrix parameter", target: path + ";v=1?action=createMessage", want: 1},
+			{name: "a slash at the end", target: path + "/?action=createMessage", want: 1},
+			{name: "an encoded NUL at the end", target: path + "%00.js?action=createMessage", want: 1},
+			{name: "an encoded line break at the end", target: path + "%0a?action=createMessage", want: 1},
+			{name: "a number sign at the end", target: path + "%23x?action=createMessage", want: 1},
+			{name: "a broken escape", target: path + "%zz?action=createMessage", want: refused},
+			{name: "an encoded query", target: path + "?%61ction=create%4dessage", want: 1},
+			{name: "a query parameter twice", target: path + "?action=x&action=createMessage", want: 1},
+			{name: "a semicolon in the query", target: path + "?x=y;action=createMessage", want: 1},
+			{name: "a query parameter in capitals", target: path + "?Action=createMessage", want: refused},
+			{name: "a query parameter with brackets", target: path + "?action[]=createMessage", want: refused},
+			{name: "another action", target: path + "?action=recall", want: nothing},
+			{name: "a small method", method: "post", want: 1},
+			{name: "GET that means POST", method: "GET", headers: "X-HTTP-Method-Override: POST", want: 1},
+			{name: "GET that means post, by another header", method: "GET", headers: "X-HTTP-Method: post", want: 1},
+			{name: "PUT that means POST, in a list", method: "PUT", headers: "X-Method-Override: GET, POST", want: 1},
+			{name: "GET with _method", method: "GET", target: to + "&_method=POST", want: 1},
+			{name: "PUT with method", method: "PUT", target: to + "&method=post", want: 1},
+			{name: "GET", method: "GET", want: nothing},
+			{name: "rest.li: the query in the body", target: path, headers: tunnel("POST") + "\n" + asForm, body: "action=createMessage", want: 1},
+			{name: "rest.li: query and entity", target: path, headers: tunnel("POST") + "\nContent-Type: multipart/mixed; boundary=b", body: mixed, want: 1},
+			{name: "rest.li: query and entity, quoted boundary", target: path, headers: tunnel("GET") + "\nContent-Type: Multipart/Mixed ; Boundary=\"b\"", body: mixed, want: 1},
+			{name: "rest.li: entity as text", target: path, headers: tunnel("POST") + "\nContent-Type: multipart/mixed; boundary=b", body: strings.Replace(mixed, "application/json", "text/plain", 1), want: 1},
+			{name: "rest.li: a part of parts", target: path, headers: tunnel("POST") + "\nContent-Type: multipart/mixed; boundary=b", body: strings.Replace(mixed, "application/json", "multipart/mixed; boundary=c", 1), want: refused},
+			{name: "rest.li: unreadable", target: path, headers: tunnel("POST") + "\nContent-Type: multipart/mixed", body: "?", want: refused},
+			{name: "rest.li: a read", target: path, headers: tunnel("GET") + "\n" + asForm, body: "q=conversations", want: nothing},
+			{name: "a byte order mark", body: "\xef\xbb\xbf" + body, want: 1},
+			{name: "UTF-16", body: utf16ed(binary.LittleEndian, true, body), want: 1},
+			{name: "UTF-16 without a mark", body: utf16ed(binary.BigEndian, false, body), headers: "Content-Type: application/json; charset=utf-16", want: 1},
+			{name: "UTF-32", body: utf32ed(body), want: refused},
+			{name: "UTF-7", headers: "Content-Type: application/json; charset=utf-7", want: refused},
+			{name: "UTF-16 that is none", headers: "Content-Type: application/json; charset=utf-16", want: refused},
+			{name: "white space around", body: " \r\n\t" + body + "\n", want: 1},
+			{name: "escaped keys", body: strings.NewReplacer("host", `\u0068ost`, "message", `m\u0065ssage`).Replace(body), want: 1},
+			{name: "a key twice", body: strings.Replace(body, `"message":`, `"mailboxUrn":"urn:li:fsd_profile:Z","message":`, 1), want: refused},
+			{name: "a key twice, deep", body: strings.Replace(body, `"text":"hi"`, `"text":"hi","\u0074ext":"ho"`, 1), want: refused},
+			{name: "a key in capitals", body: strings.Replace(body, "hostRecipientUrns", "HostRecipientUrns", 1), want: refused},
+			{name: "a comment", body: "/**/" + body, want: refused},
+			{name: "a comment inside", body: strings.Replace(body, ":", ":/**/", 1), want: refused},
+			{name: "a comma at the end", body: strings.Replace(body, `"hi"`, `"hi",`, 1), want: refused},
+			{name: "NaN", body: strings.Replace(body, `"hi"`, `NaN`, 1), want: refused},
+			{name: "single quotes", body: strings.ReplaceAll(body, `"`, `'`), want: refused},
+			{name: "two values", body: body + body, want: refused},
+			{name: "a text", body: `"` + strings.ReplaceAll(body, `"`, `\"`) + `"`, want: refused},
+			{name: "cut off", body: body[:len(body)-1], want: refused},
+			{name: "gzip", headers: "Content-Encoding: gzip", body: gzipped(body), want: 1},
+			{name: "x-gzip in capitals", headers: "Content-Encoding: X-GZIP", body: gzipped(body), want: 1},
+			{name: "deflate", headers: "Content-Encoding: deflate", body: deflated(body), want: 1},
+			{name: "br", headers: "Content-Encoding: br", body: brotlied(body), want: 1},
+			{name: "zstd", headers: "Content-Encoding: zstd", body: zstded(body), want: 1},
+			{name: "identity", headers: "Content-Encoding: identity", want: 1},
+			{name: "gzip in br", headers: "Content-Encoding: gzip, br", body: brotlied(gzipped(body)), want: 1},
+			{name: "gzip in br, in two lines", headers: "Content-Encoding: gzip\n+Content-Encoding: br", body: brotlied(gzipped(body)), want: 1},
+			{name: "four encodings", headers: "Content-Encoding: gzip, gzip, gzip, gzip", body: gzipped(gzipped(gzipped(gzipped(body)))), want: refused},
+			{name: "an encoding that is not known", headers: "Content-Encoding: compress", want: refused},
+			{name: "an encoding that it has not", headers: "Content-Encoding: gzip", want: refused},
+			{name: "an encoding that it does not say", body: gzipped(body), want: refused},
+			{name: "a bomb", headers: "Content-Encoding: gzip", body: gzipped(`{"a":"` + strings.Repeat("a", 7<<20) + `"}`), want: refused},
+			{name: "larger than is inspected once decoded", headers: "Content-Encoding: br", body: brotlied(strings.Repeat("a", 9<<20)), want: refused},
+			{name: "larger than is inspected", body: body + strings.Repeat(" ", 9<<20), want: refused},
+			{name: "larger than is inspected, chunked", headers: "Transfer-Encoding: chunked", body: body + strings.Repeat(" ", 9<<20), want: refused},
+			{name: "chunked", headers: "Transfer-Encoding: chunked", want: 1},
+			{name: "two content types", headers: "+Content-Type: application/json", want: refused},
+			{name: "a content type of two", headers: "Content-Type: application/json, text/plain", want: 1},
+			{name: "a content type that is none", headers: "Content-Type: ;;;", want: 1},
+			{name: "JSON called a form", headers: asForm, want: 1},
+			{name: "JSON called parts", headers: asPart, want: refused},
+			{name: "a mark of two kinds", body: strings.Replace(body, `"hi"`, `"hi"},"hostMessageCreateContent":{"PremiumInMail":true`, 1), want: refused},
+		},
+	}
+}
