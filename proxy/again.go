@@ -1,9 +1,12 @@
 package proxy
 
-// What a held request does when its time has come.
+// What a held request does when its time has come, or something has changed
+// before that.
 
 import (
 	"context"
+	"reflect"
+	"slices"
 	"time"
 
 	"quotagate/ratelimit"
@@ -14,7 +17,7 @@ import (
 // and a busy machine may take.
 const lateness = 100 * time.Millisecond
 
-// again asks once more for a held sending whose time has come.
+// again asks once more for a held sending.
 func (t *transit) again(ctx context.Context) error {
 	booked := t.decision.Verdict == ratelimit.Booked
 	if set := t.e.Rules(); set != t.set {
@@ -23,8 +26,8 @@ func (t *transit) again(ctx context.Context) error {
 	if t.decision.Verdict == ratelimit.Twin {
 		return t.afterTwin(ctx)
 	}
-	if !booked {
-		return t.reserve(ctx, false)
+	if t.looks || !booked {
+		return t.reserve(ctx, booked)
 	}
 	if t.e.clock().Now().Sub(time.UnixMilli(t.decision.At)) > lateness {
 		// The machine slept. What was booked for then must not leave now: all
@@ -48,7 +51,8 @@ func (t *transit) again(ctx context.Context) error {
 }
 
 // reread finds out what a held request means under new rules, and asks for
-// room in their limits in place of what it had booked.
+// room in their limits in place of what it had booked. Before its time, one of
+// whom they ask what the old ones asked stays as it is.
 func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error {
 	call := callOf(t.req, t.client)
 	call.MaxBody = t.e.maxBody()
@@ -81,5 +85,22 @@ func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error
 	if err := t.who(ctx); err != nil {
 		return err
 	}
+	if t.looks {
+		before := t.request
+		if t.prepare(); asksTheSame(&before, &t.request) {
+			if _, _, refuses := set.Content(sending, t.account); !refuses {
+				t.request = before
+				return nil
+			}
+		}
+	}
 	return t.reserve(ctx, booked)
+}
+
+// asksTheSame reports whether two requests of one message ask the ledger for
+// the same.
+func asksTheSame(a, b *ratelimit.Request) bool {
+	return a.Account == b.Account && a.Same == b.Same && a.Dedupes == b.Dedupes &&
+		slices.Equal(a.Aliases, b.Aliases) && slices.Equal(a.Services, b.Services) && slices.Equal(a.Recipients, b.Recipients) &&
+		reflect.DeepEqual(a.Claims, b.Claims)
 }

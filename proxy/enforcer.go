@@ -18,9 +18,6 @@ import (
 // (https://core.telegram.org/bots/api#sending-files, read 2026-11-21).
 const defaultMaxBody = 64 << 20
 
-// defaultMaxHeld bounds the requests that wait at once.
-const defaultMaxHeld = 10000
-
 // An Enforcer lets a request through, holds it, or answers it with a refusal,
 // by the rules in force and what the ledger says. It is an http.RoundTripper
 // and may be used by any number of goroutines. Rules and Ledger are required.
@@ -35,7 +32,7 @@ const defaultMaxHeld = 10000
 // an error of Next's is wrapped, never hidden.
 type Enforcer struct {
 	// Rules returns the set in force. It is asked once per request, and once
-	// more when a held one is due.
+	// more when a held one is due; RulesChanged has those asked anew at once.
 	Rules func() *rules.Set
 	// Ledger counts and decides. One that also has ReserveLocally and Charge, as
 	// a ratelimit.Guarded has, is asked by them while it does not answer and
@@ -60,21 +57,20 @@ type Enforcer struct {
 	// MaxBody is the most bytes of a body that are read to find a message
 	// (default 64 MiB). A larger one that might be a message is refused.
 	MaxBody int64
-	// MaxHeld is the most requests that wait at once (default 10,000).
-	MaxHeld int64
+	// MaxHeld is the most requests that wait at once (default 10,000), and
+	// MaxHeldPerAccount the most of one account (default 1,000). What would
+	// have to wait beside them is refused with a 503.
+	MaxHeld, MaxHeldPerAccount int64
 	// Draining, once closed, ends every hold with a 503 and admits no new one.
 	Draining <-chan struct{}
 
-	held     atomic.Int64
+	room     waitingRoom
 	unasked  atomic.Int64 // messages that the ledger could not be asked about
 	flights  flights
 	gateOnce sync.Once
 	theGate  *ratelimit.Gate
 	learning learning
 }
-
-// Held is the number of requests that wait now.
-func (e *Enforcer) Held() int64 { return e.held.Load() }
 
 // StoreErrors is how often the ledger could not be asked, since the start.
 func (e *Enforcer) StoreErrors() int64 { return e.unasked.Load() }

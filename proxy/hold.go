@@ -1,34 +1,74 @@
 package proxy
 
+// Waiting, and what ends it: the time, the client, the proxy's end, the same
+// message that went, or a change that has the request decided anew.
+
 import (
 	"context"
 	"errors"
 	"time"
 )
 
-// hold waits until a time. It returns nil when it has come, or, while the same
-// message is on its way, when that is through; and the reason when the wait
-// ended early: the client left, or the proxy is stopping.
+// hold waits until a time. It returns nil when it has come, when the same
+// message that this one waits for is through, or when the request is to be
+// decided anew; and the reason when the wait ended early: the client left, or
+// the proxy is stopping.
 func (t *transit) hold(ctx context.Context, until time.Time) error {
+	if err := t.enter(); err != nil {
+		return err
+	}
 	return t.waiting(func() error {
 		t.noteHold(until)
-		either, stop := t.untilLanded(ctx)
+		attentive, stop := t.attend(ctx)
 		defer stop()
-		err := t.e.clock().Wait(either, until, t.e.Draining)
-		if errors.Is(err, errLanded) && ctx.Err() == nil {
+		err := t.e.clock().Wait(attentive, until, t.e.Draining)
+		t.looks = errors.Is(err, errLook)
+		if (t.looks || errors.Is(err, errLanded)) && ctx.Err() == nil {
 			return nil
 		}
 		return err
 	})
 }
 
-// waiting counts the request among those that wait, for as long as wait takes.
-func (t *transit) waiting(wait func() error) error {
-	if t.e.held.Add(1) > t.e.maxHeld() {
-		t.e.held.Add(-1)
-		return errTooManyHeld
+// enter takes a place in the waiting room.
+func (t *transit) enter() (err error) {
+	if t.waiter == nil {
+		t.waiter, err = t.e.room.enter(t.account, t.e.maxHeld(), t.e.maxHeldPerAccount())
 	}
-	defer t.e.held.Add(-1)
+	return err
+}
+
+// leave gives the place up.
+func (t *transit) leave() {
+	if t.waiter != nil {
+		t.e.room.leave(t.waiter)
+		t.waiter = nil
+	}
+}
+
+// looked tells whoever had the request decided anew that it was.
+func (t *transit) looked() {
+	if t.looks && t.waiter != nil {
+		t.e.room.looked(t.waiter)
+	}
+	t.looks = false
+}
+
+// attend is a context that also ends when the message that this one waits for
+// is through, and when it is to be decided anew. stop lets go of all.
+func (t *transit) attend(ctx context.Context) (_ context.Context, stop func()) {
+	both, end := context.WithCancelCause(ctx)
+	unhook := t.onLanding(end)
+	t.e.room.doze(t.waiter, t, end)
+	return both, func() {
+		t.e.room.rise(t.waiter)
+		unhook()
+		end(nil)
+	}
+}
+
+// waiting counts the time that wait takes as held.
+func (t *transit) waiting(wait func() error) error {
 	begin := t.e.clock().Now()
 	defer func() { t.held += t.e.clock().Now().Sub(begin) }()
 	if err := wait(); err != nil {
@@ -53,10 +93,3 @@ func (t *transit) noteHold(until time.Time) {
 
 // errClientGone ends a hold whose client closed its connection.
 var errClientGone = errors.New("the client has closed its connection")
-
-func (e *Enforcer) maxHeld() int64 {
-	if e.MaxHeld > 0 {
-		return e.MaxHeld
-	}
-	return defaultMaxHeld
-}

@@ -15,6 +15,12 @@ func (e *Enforcer) gate() *ratelimit.Gate {
 		e.theGate = &ratelimit.Gate{
 			Rates: e.Rates,
 			Now:   e.clock().Now,
+			Hold: func(ctx context.Context) error {
+				if t, ok := ctx.Value(transitKey{}).(*transit); ok {
+					return t.enter()
+				}
+				return nil
+			},
 			Sleep: func(ctx context.Context, at time.Time) error {
 				if t, ok := ctx.Value(transitKey{}).(*transit); ok {
 					t.noteHold(at)

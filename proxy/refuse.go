@@ -9,9 +9,6 @@ import (
 	"quotagate/rules"
 )
 
-// errTooManyHeld refuses a hold where too many requests wait already.
-var errTooManyHeld = errors.New("too many requests wait already")
-
 // refuse answers in the service's own words.
 func (t *transit) refuse() *http.Response {
 	d := &t.decision

@@ -31,8 +31,10 @@ type transit struct {
 	reserved bool // the ledger holds a reservation under id
 	flight   *flight
 	lease    *lease
+	waiter   *waiter // its place among those who wait; nil: it has none
 	held     time.Duration
 	noted    bool // that it is held
+	looks    bool // it is decided anew before its time
 	dry      bool // only asks: nothing is taken
 
 	shadowed []string        // limits outside the ledger that would have refused it
@@ -53,14 +55,17 @@ func (t *transit) run() (*http.Response, error) {
 	} else {
 		err = t.ask(ctx)
 	}
+	defer t.leave()
 	for {
 		if err != nil {
 			if err = t.fallBack(ctx, err); err != nil {
 				return t.undecided(ctx, err)
 			}
 		}
+		t.looked()
 		switch t.decision.Verdict {
 		case ratelimit.Go:
+			t.leave()
 			return t.send()
 		case ratelimit.Refused:
 			return t.refuse(), nil
@@ -144,6 +149,9 @@ func (t *transit) ask(ctx context.Context) error {
 	}
 	if through, err := t.rate(ctx); err != nil || !through {
 		return err
+	}
+	if set := t.e.Rules(); set != t.set && t.waiter != nil { // it waited for its rate
+		return t.reread(ctx, set, false)
 	}
 	return t.reserve(ctx, false)
 }

@@ -86,22 +86,14 @@ func (t *transit) land() {
 	}
 }
 
-// untilLanded is a context that also ends when the message that this one waits
-// for is through. stop lets go of both.
-func (t *transit) untilLanded(ctx context.Context) (_ context.Context, stop func()) {
-	if t.decision.Verdict != ratelimit.Twin {
-		return ctx, func() {}
+// onLanding ends a wait when the message that this one waits for is through.
+func (t *transit) onLanding(end context.CancelCauseFunc) (unhook func() bool) {
+	if t.decision.Verdict == ratelimit.Twin {
+		if first := t.e.flights.find(t.request.Same); first != nil {
+			return context.AfterFunc(first.ctx, func() { end(errLanded) })
+		}
 	}
-	first := t.e.flights.find(t.request.Same)
-	if first == nil {
-		return ctx, func() {}
-	}
-	both, end := context.WithCancelCause(ctx)
-	unhook := context.AfterFunc(first.ctx, func() { end(errLanded) })
-	return both, func() {
-		unhook()
-		end(nil)
-	}
+	return func() bool { return true }
 }
 
 // standAside looks at the ledger's answer: a repeat that waited for the slot of

@@ -18,6 +18,9 @@ import (
 // zero value of the rest works.
 type Gate struct {
 	Rates Rates
+	// Hold, if set, is called with its context when a request has to wait,
+	// before it does; an error refuses it that.
+	Hold func(ctx context.Context) error
 	// Now and Sleep are the clock; nil is the machine's. Sleep returns nil
 	// once the clock shows t or later, and otherwise why it ended early, at
 	// the latest when the context does. Only the head of a line sleeps: an
@@ -105,8 +108,15 @@ func (g *Gate) pass(ctx context.Context, r *Rate, deadline time.Time) (retryAt t
 	defer g.leave(key, l, w)
 	select {
 	case <-w.turn:
-	case <-ctx.Done():
-		return time.Time{}, false, context.Cause(ctx)
+	default:
+		if err := g.hold(ctx); err != nil {
+			return time.Time{}, false, err
+		}
+		select {
+		case <-w.turn:
+		case <-ctx.Done():
+			return time.Time{}, false, context.Cause(ctx)
+		}
 	}
 	for {
 		g.mu.Lock()
@@ -116,6 +126,9 @@ func (g *Gate) pass(ctx context.Context, r *Rate, deadline time.Time) (retryAt t
 			return w.retryAt, false, failed
 		}
 		if !ready.IsZero() && ready.After(g.now()) {
+			if err := g.hold(ctx); err != nil {
+				return time.Time{}, false, err
+			}
 			if err := g.sleep(ctx, ready); err != nil {
 				return time.Time{}, false, err
 			}
@@ -251,6 +264,13 @@ func (g *Gate) now() time.Time {
 		return g.Now()
 	}
 	return time.Now()
+}
+
+func (g *Gate) hold(ctx context.Context) error {
+	if g.Hold == nil {
+		return nil
+	}
+	return g.Hold(ctx)
 }
 
 func (g *Gate) sleep(ctx context.Context, t time.Time) error {

@@ -26,6 +26,9 @@ type limits struct {
 	Resets       int64 `env:"MAX_RESETS" envDefault:"1000"`
 	ControlBytes int64 `env:"MAX_CONTROL_BYTES" envDefault:"1048576"`
 
+	Held           int64 `env:"MAX_HELD" envDefault:"10000"`
+	HeldPerAccount int64 `env:"MAX_HELD_PER_ACCOUNT" envDefault:"1000"`
+
 	MintPerMinute int64 `env:"MINT_PER_MINUTE" envDefault:"600"`
 
 	WebSocketIdleTimeout time.Duration `env:"WEBSOCKET_IDLE_TIMEOUT" envDefault:"10m"`
@@ -59,6 +62,8 @@ func (l *limits) ranges() []bound {
 		count("MAX_STREAMS", l.Streams, 1, 10_000),
 		count("MAX_RESETS", l.Resets, 1, million),
 		count("MAX_CONTROL_BYTES", l.ControlBytes, 16<<10, 1<<30),
+		count("MAX_HELD", l.Held, 1, million),
+		count("MAX_HELD_PER_ACCOUNT", l.HeldPerAccount, 1, million),
 		count("MINT_PER_MINUTE", l.MintPerMinute, 1, million),
 		span("WEBSOCKET_IDLE_TIMEOUT", l.WebSocketIdleTimeout, time.Second, 7*24*time.Hour),
 		span("GRACE", l.Grace, 0, time.Hour),

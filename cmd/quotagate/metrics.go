@@ -81,6 +81,8 @@ func (s *service) refusedTable() []metric {
 			read:   func() float64 { return float64(read()) },
 		})
 	}
+	add("held", func() int64 { all, _ := s.enforcer.HeldRefused(); return all })
+	add("held_per_account", func() int64 { _, ofAccount := s.enforcer.HeldRefused(); return ofAccount })
 	for _, b := range proxy.Bounds() {
 		add(b.String(), func() int64 { return s.server.Refused(b) })
 	}

@@ -124,6 +124,9 @@ func (s *service) build(version string) error {
 		Record:    s.record,
 		Unmatched: s.unmatched.add,
 		Draining:  s.draining,
+
+		MaxHeld:           s.cfg.Limits.Held,
+		MaxHeldPerAccount: s.cfg.Limits.HeldPerAccount,
 	}
 	s.visits = newVisits(s.cfg.ProxyUsers != "" || s.cfg.ClientCA != "", s.rules, time.Now)
 	page, err := s.setupPage()
@@ -291,6 +294,7 @@ func (s *service) watchRules(ctx context.Context) error {
 			return
 		}
 		s.set.Store(set)
+		s.enforcer.RulesChanged()
 		s.server.CloseNamedTunnels()
 		s.sayCA(set, time.Now())
 		s.log.Info("the rules changed", "rules_rev", set.Revision())

@@ -263,6 +263,9 @@ func (h *handler) setHold(w http.ResponseWriter, r *http.Request, hold *ratelimi
 		ledgerFailed(w, err)
 		return
 	}
+	if hold == nil { // what it holds need not wait for its time
+		h.Enforcer.AccountChanged(r.PathValue("name"))
+	}
 	reply(w, http.StatusOK, map[string]string{"account": r.PathValue("name")})
 }
 

@@ -45,7 +45,11 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &q) || !h.known(w, r, q.Account) {
 		return
 	}
-	h.done(w, Tell(r.Context(), h.Rules(), h.Ledger, &q), map[string]string{"account": q.Account, "event": q.Event})
+	err := Tell(r.Context(), h.Rules(), h.Ledger, &q)
+	if err == nil {
+		h.Enforcer.AccountChanged(q.Account)
+	}
+	h.done(w, err, map[string]string{"account": q.Account, "event": q.Event})
 }
 
 func (h *handler) give(w http.ResponseWriter, r *http.Request) {
@@ -55,6 +59,9 @@ func (h *handler) give(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := Give(r.Context(), h.Rules(), h.Ledger, name, &q, h.Now())
+	if err == nil {
+		h.Enforcer.AccountChanged(name)
+	}
 	h.done(w, err, map[string]string{"account": name, "limit": q.Limit, "id": q.ID})
 }
 

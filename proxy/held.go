@@ -1,0 +1,195 @@
+package proxy
+
+// The waiting room: who is held now, of which account. A request enters when it
+// first has to wait and leaves when it is sent, refused or given up; asked about
+// in between, it keeps its place.
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// The most requests that wait at once, in all and of one account.
+const (
+	defaultMaxHeld           = 10000
+	defaultMaxHeldPerAccount = 1000
+)
+
+var (
+	// errTooManyHeld refuses a hold where too many requests wait already.
+	errTooManyHeld = errors.New("too many requests wait already")
+	// errTooManyOfAccount does so where they are all of one account.
+	errTooManyOfAccount = fmt.Errorf("%w: of this account", errTooManyHeld)
+)
+
+// errLook wakes a request that is to be decided anew.
+var errLook = errors.New("something has changed")
+
+// A waitingRoom has everybody who waits. The zero value is empty.
+type waitingRoom struct {
+	mu      sync.Mutex
+	lines   map[string][]*waiter // by account
+	held    int64
+	order   uint64 // of the latest to enter
+	changed changes
+
+	refused, refusedOfAccount atomic.Int64
+}
+
+// A waiter is one request in the room. The room's lock guards it.
+type waiter struct {
+	account string
+	index   int      // in its account's line, which has no order of its own
+	scopes  []string // whose counters and holds it looks at besides the account's
+	shared  string   // the scope whose counters it waits for, or ""
+	order   uint64   // of entering
+	at      int64    // when it is due (ms)
+	// asleep: it has waited for the ledger, and not only for a rate.
+	asleep bool
+	// wake is there while it waits; told, when it is to be decided anew, is
+	// closed once it was.
+	wake context.CancelCauseFunc
+	told chan struct{}
+	left bool
+}
+
+// enter takes a request in, if the bounds let it.
+func (r *waitingRoom) enter(account string, most, mostOfAccount int64) (*waiter, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.held >= most:
+		r.refused.Add(1)
+		return nil, errTooManyHeld
+	case int64(len(r.lines[account])) >= mostOfAccount:
+		r.refusedOfAccount.Add(1)
+		return nil, errTooManyOfAccount
+	}
+	r.held++
+	r.order++
+	w := &waiter{order: r.order}
+	r.stand(w, account)
+	return w, nil
+}
+
+// stand puts a waiter into a line. The lock is held.
+func (r *waitingRoom) stand(w *waiter, account string) {
+	if r.lines == nil {
+		r.lines = map[string][]*waiter{}
+	}
+	w.account, w.index = account, len(r.lines[account])
+	r.lines[account] = append(r.lines[account], w)
+}
+
+// step takes a waiter out of its line. The lock is held.
+func (r *waitingRoom) step(w *waiter) {
+	line := r.lines[w.account]
+	last := len(line) - 1
+	line[w.index] = line[last]
+	line[w.index].index = w.index
+	line[last] = nil
+	if last == 0 {
+		delete(r.lines, w.account)
+		return
+	}
+	r.lines[w.account] = line[:last]
+}
+
+// leave lets a waiter go, and whoever waits for it to be decided anew.
+func (r *waitingRoom) leave(w *waiter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w.left {
+		return
+	}
+	w.left = true
+	r.held--
+	r.step(w)
+	w.answer()
+}
+
+// answer tells that it was decided anew. The lock is held.
+func (w *waiter) answer() {
+	if w.told != nil {
+		close(w.told)
+		w.told = nil
+	}
+}
+
+// doze notes what a request waits for and how to wake it.
+func (r *waitingRoom) doze(w *waiter, t *transit, wake context.CancelCauseFunc) {
+	scopes, shared := t.scopes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w.account != t.account { // new rules, or an identity that was merged
+		r.step(w)
+		r.stand(w, t.account)
+	}
+	w.scopes, w.shared, w.at, w.asleep, w.wake = scopes, shared, t.decision.At, true, wake
+	if w.told != nil {
+		wake(errLook)
+	}
+}
+
+// rise notes that a request does not wait now.
+func (r *waitingRoom) rise(w *waiter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.wake = nil
+}
+
+// looked tells that a request was decided anew.
+func (r *waitingRoom) looked(w *waiter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.answer()
+}
+
+// scopes are whose counters and holds the request looks at besides its
+// account's, and one whose counters it shares with other accounts.
+func (t *transit) scopes() (all []string, shared string) {
+	all = t.request.Services
+	for i := range t.claims {
+		scope := t.claims[i].Scope
+		if scope == "" || scope == shared {
+			continue
+		}
+		shared = cmp.Or(shared, scope)
+		if !slices.Contains(all, scope) {
+			all = append(slices.Clip(all), scope)
+		}
+	}
+	return all, shared
+}
+
+// Held is the number of requests that wait now.
+func (e *Enforcer) Held() int64 {
+	e.room.mu.Lock()
+	defer e.room.mu.Unlock()
+	return e.room.held
+}
+
+// HeldRefused is how many were refused, since the start, because too many
+// waited already: in all, and of their own account.
+func (e *Enforcer) HeldRefused() (all, ofAccount int64) {
+	return e.room.refused.Load(), e.room.refusedOfAccount.Load()
+}
+
+func (e *Enforcer) maxHeld() int64 {
+	if e.MaxHeld > 0 {
+		return e.MaxHeld
+	}
+	return defaultMaxHeld
+}
+
+func (e *Enforcer) maxHeldPerAccount() int64 {
+	if e.MaxHeldPerAccount > 0 {
+		return e.MaxHeldPerAccount
+	}
+	return min(defaultMaxHeldPerAccount, e.maxHeld())
+}

@@ -1,0 +1,125 @@
+package proxy
+
+// Deciding anew, before their time, those who wait: because the rules changed,
+// or a person resumed an account or gave it quota. Nobody polls for that; who
+// makes the change says so.
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
+
+// looksAtOnce is how many lines are decided anew at a time: enough for the
+// ledger to write them in groups, few enough that other requests get through.
+const looksAtOnce = 64
+
+// changes are what nobody has looked at yet.
+type changes struct {
+	everybody bool
+	of        map[string]bool // accounts and scopes
+	looking   bool            // somebody does
+}
+
+// RulesChanged has everybody who waits decided by the rules now in force.
+func (e *Enforcer) RulesChanged() {
+	e.room.change(func(c *changes) { c.everybody = true })
+}
+
+// AccountChanged has those decided anew who wait on an account, or on a scope:
+// it was resumed, or given quota.
+func (e *Enforcer) AccountChanged(name string) {
+	e.room.change(func(c *changes) {
+		if c.of == nil {
+			c.of = map[string]bool{}
+		}
+		c.of[name] = true
+	})
+}
+
+func (r *waitingRoom) change(note func(*changes)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held == 0 && !r.changed.looking { // nobody to look at
+		return
+	}
+	note(&r.changed)
+	if !r.changed.looking {
+		r.changed.looking = true
+		go r.look()
+	}
+}
+
+// look wakes those whom the changes concern: of one account, and of accounts
+// that share a counter, one after another in the order of their slots, since
+// whoever is decided first has the first choice. It ends when nothing is left
+// to look at.
+func (r *waitingRoom) look() {
+	places := make(chan struct{}, looksAtOnce)
+	for {
+		lines := r.concerned()
+		if lines == nil {
+			return
+		}
+		var all sync.WaitGroup
+		for _, line := range lines {
+			places <- struct{}{}
+			all.Go(func() {
+				defer func() { <-places }()
+				for _, w := range line {
+					if told := r.tell(w); told != nil {
+						<-told
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+// concerned takes the changes and returns whom they concern; nil ends looking.
+func (r *waitingRoom) concerned() map[string][]*waiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.changed
+	r.changed = changes{looking: true}
+	if !c.everybody && len(c.of) == 0 {
+		r.changed.looking = false
+		return nil
+	}
+	lines := map[string][]*waiter{}
+	for account, line := range r.lines {
+		for _, w := range line {
+			if !w.asleep { // it asks the ledger, by the rules then in force, when the rate lets it
+				continue
+			}
+			if c.everybody || c.of[account] || slices.ContainsFunc(w.scopes, func(s string) bool { return c.of[s] }) {
+				key := cmp.Or(w.shared, account)
+				lines[key] = append(lines[key], w)
+			}
+		}
+	}
+	for _, line := range lines {
+		slices.SortFunc(line, func(a, b *waiter) int {
+			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order))
+		})
+	}
+	return lines
+}
+
+// tell wakes a waiter, now or as soon as it waits again, and returns what is
+// closed when it has been decided; nil for one that left.
+func (r *waitingRoom) tell(w *waiter) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w.left {
+		return nil
+	}
+	if w.told == nil {
+		w.told = make(chan struct{})
+	}
+	if w.wake != nil {
+		w.wake(errLook)
+	}
+	return w.told
+}
