@@ -174,9 +174,10 @@ func isRefusal(err error) bool {
 // current is the CA in force, which is read again if its files have changed.
 func (a *Authority) current() *signer {
 	s := a.inForce.Load()
-	if s.seen.same(look(a.files)) || !a.reading.TryLock() {
+	if s.seen.same(look(a.files)) {
 		return s
 	}
+	a.reading.Lock() // nobody is given a leaf of the old CA any more
 	defer a.reading.Unlock()
 	now := look(a.files)
 	if now.same(a.inForce.Load().seen) || now.same(a.failed) {

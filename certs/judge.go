@@ -43,8 +43,11 @@ func judge(p pair, f files, now time.Time) *Refusal {
 	case !isRSA && cert.PublicKeyAlgorithm != x509.ECDSA:
 		return refuse(again, "the CA in %s has a key of type %s; browsers accept RSA and ECDSA", f.cert, cert.PublicKeyAlgorithm)
 	}
-	for _, ca := range p.cas {
+	for below, ca := range p.cas {
 		switch {
+		case ca.BasicConstraintsValid && ca.MaxPathLen >= 0 && ca.MaxPathLen < below: // parsed, so -1 is none
+			return refuse(again, "the CA in %s cannot sign for servers: %s permits %d CAs below it, and has %d", f.cert,
+				ca.Subject.CommonName, ca.MaxPathLen, below)
 		case now.After(ca.NotAfter):
 			return refuse(again, "the CA in %s expired on %s", f.cert, ca.NotAfter.UTC().Format(minute))
 		case now.Before(ca.NotBefore):
@@ -52,8 +55,8 @@ func judge(p pair, f files, now time.Time) *Refusal {
 				ca.NotBefore.UTC().Format(minute), now.UTC().Format(minute))
 		}
 	}
-	// What is left is said of the whole chain: that its issuers are CAs with
-	// a path long enough, and that it may be used for servers.
+	// What is left is said of the whole chain: that its issuers are CAs, and
+	// that it may be used for servers.
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(p.cas[len(p.cas)-1])
 	for _, ca := range p.cas[1:] {

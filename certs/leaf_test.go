@@ -218,6 +218,30 @@ func TestMintingIsCappedAndWhatIsKeptIsNot(t *testing.T) {
 	leafOf(t, a, "one-more.example")
 }
 
+// TestAFloodBelowAWildcardCostsNobodyElse: hosts that a rule writes out are
+// made beyond the cap, and what is asked for again and again is kept.
+func TestAFloodBelowAWildcardCostsNobodyElse(t *testing.T) {
+	a := open(t, t.TempDir(), Options{
+		Now: newHandClock(testNow).now, MintPerMinute: 50, CacheSize: 16,
+		WrittenOut: func(host string) bool { return host == "api.example" },
+	})
+	inUse := leafOf(t, a, "team.wild.example")
+	leafOf(t, a, "team.wild.example")
+	for n := range 200 {
+		_, err := a.Certificate(fmt.Sprintf("h%d.wild.example", n))
+		if err != nil && !errors.Is(err, ErrTooMany) {
+			t.Fatal(err)
+		}
+	}
+	if leafOf(t, a, "team.wild.example") != inUse {
+		t.Error("the one in use was dropped")
+	}
+	leafOf(t, a, "api.example")
+	if minted, refused := a.Counts().Minted.Load(), a.Counts().Refused.Load(); minted != 51 || refused != 151 {
+		t.Errorf("%d minted and %d refused, want 51 and 151", minted, refused)
+	}
+}
+
 func TestTheCacheIsBounded(t *testing.T) {
 	a := open(t, t.TempDir(), Options{CacheSize: 3})
 	kept := leafOf(t, a, "kept.example")

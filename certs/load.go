@@ -25,8 +25,21 @@ type pair struct {
 
 // load returns the CA in the files. The certificate is the one that belongs to
 // the key: there may be another beside it while one CA follows another.
+//
+// It reads two files, which may be replaced in between; then it reads again.
 func load(f files, now time.Time) (pair, error) {
-	seen := look(f)
+	for tries := 0; ; tries++ {
+		seen := look(f)
+		p, err := read(f, now)
+		if same := seen.same(look(f)); err != nil && !same && tries < 10 {
+			continue
+		}
+		p.seen = seen
+		return p, err
+	}
+}
+
+func read(f files, now time.Time) (pair, error) {
 	keyPEM, err := f.readKey()
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, statErr := os.Stat(f.cert); statErr != nil || f.brought {
@@ -65,7 +78,6 @@ func load(f files, now time.Time) (pair, error) {
 			Way:     "put the pair back that belongs together, or " + f.again(),
 		}
 	}
-	p.seen = seen
 	if refusal := judge(p, f, now); refusal != nil {
 		return pair{}, refusal
 	}

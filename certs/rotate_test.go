@@ -201,6 +201,50 @@ func TestProcessesThatRotateAtOnceAgree(t *testing.T) {
 	}
 }
 
+// TestNoReaderFindsAPairThatDoesNotFit: the files are read all the time while
+// CAs follow each other, from the worst state that a died Rotate leaves.
+func TestNoReaderFindsAPairThatDoesNotFit(t *testing.T) {
+	r := newRotation(t)
+	r.o.Changed = func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	a := open(t, r.dir, r.o)
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer close(done)
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := a.Certificate("slack.com"); err != nil {
+					t.Error(err)
+				}
+				if _, err := Open(r.dir, r.o); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 10 {
+		old, err := os.ReadFile(filepath.Join(r.dir, CertFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.rotate()
+		if err := replace(filepath.Join(r.dir, CertFile), old); err != nil {
+			t.Fatal(err)
+		}
+		r.finish()
+	}
+}
+
 func TestABrokenNewCALeavesTheOldOneInForce(t *testing.T) {
 	r := newRotation(t)
 	var told error
