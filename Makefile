@@ -28,6 +28,7 @@ soak: test-tools ## the long forms: millions of operations, fifty kills, fuzzing
 bench: build ## the benchmark tables, as text
 	@mkdir -p .cache
 	cd bench && $(GO) run . -quotagate ../bin/quotagate
+	cd bench && $(GO) run . -quotagate ../bin/quotagate -h2
 	cd bench && $(GO) run ./ledger
 	$(GO) test -run '^$$' -bench 'Look|Claims' ./rules
 	$(GO) test -run '^$$' -bench 'Reserve|Sync' ./ratelimit
