@@ -115,7 +115,9 @@ func FuzzRequestPath(f *testing.F) {
 			t.Errorf("%q matches %v, and its normal forms %v", path, is, normal)
 		}
 		d := &dice{bytes: rolls}
-		if other := d.respelt(path); !strings.ContainsAny(path, "%;\\") {
+		// What ends a path as it is, or is refused in one, has no respelling that
+		// every server reads alike.
+		if other := d.respelt(path); !strings.ContainsAny(path, "%;\\\x00?#") {
 			if got := taken(s, "POST", host, other, query); !within(is, got) {
 				t.Errorf("%q matches %v, and as %q %v", path, is, other, got)
 			}
