@@ -38,6 +38,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 	upstream, err := s.cfg.Dial(ctx, "tcp", t.addr())
 	if err != nil {
 		f := failureOf(err)
+		s.countRefused(err)
 		s.log.Warn("a tunnel could not be opened", "host", t.host, "error", f.Word, "cause", scrub(err))
 		s.rejectConnect(raw, failed(r, err, ""))
 		return

@@ -14,6 +14,13 @@ func (e *EgressError) Error() string {
 		"name it among the hosts of a service, or open the egress in the rules or in QUOTAGATE_EGRESS", e.Host)
 }
 
+// countRefused counts what the dialer refused.
+func (s *Server) countRefused(err error) {
+	if as[*AddressError](err) {
+		s.Counts.AddressRefused.Add(1)
+	}
+}
+
 // egress returns why a client may not reach host, or nil.
 func (s *Server) egress(host string) error {
 	set := s.cfg.Rules()

@@ -252,6 +252,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, t target, err erro
 		panicAbort()
 	}
 	f := failureOf(err)
+	s.countRefused(err)
 	s.log.Warn("a request could not be answered", "host", t.host, "error", f.Word, "cause", scrub(err))
 	if errorID(err) == "" {
 		s.visited(t, f.Status)

@@ -91,7 +91,9 @@ type Counts struct {
 	// EgressRefused are the connections and requests that met an EgressError.
 	EgressRefused atomic.Int64
 	Loops         atomic.Int64 // that came back by way of other proxies
-	Panics        atomic.Int64
+	// AddressRefused are those that led to an address that must not be reached.
+	AddressRefused atomic.Int64
+	Panics         atomic.Int64
 	// Broken are the HTTP/2 connections that were ended for what came on them.
 	Broken atomic.Int64
 }

@@ -122,6 +122,9 @@ func TestNoWayOfNamingAnInternalAddressReachesIt(t *testing.T) {
 	if n := l.inside.Load(); n != 0 {
 		t.Errorf("%d connections to what must not be reached", n)
 	}
+	if l.server.Counts.AddressRefused.Load() == 0 {
+		t.Error("what was refused is not counted")
+	}
 
 	// Inside an intercepted connection, what the host resolves to counts, and
 	// no header leads elsewhere.
