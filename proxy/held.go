@@ -5,7 +5,6 @@ package proxy
 // in between, it keeps its place.
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +45,7 @@ type waiter struct {
 	account string
 	index   int      // in its account's line, which has no order of its own
 	scopes  []string // whose counters and holds it looks at besides the account's
-	shared  string   // the scope whose counters it waits for, or ""
+	shared  bool     // a counter that it takes from is such a scope's
 	order   uint64   // of entering
 	at      int64    // when it is due (ms)
 	// asleep: it has waited for the ledger, and not only for a rate.
@@ -151,15 +150,15 @@ func (r *waitingRoom) looked(w *waiter) {
 }
 
 // scopes are whose counters and holds the request looks at besides its
-// account's, and one whose counters it shares with other accounts.
-func (t *transit) scopes() (all []string, shared string) {
+// account's; shared tells that counters are among them.
+func (t *transit) scopes() (all []string, shared bool) {
 	all = t.request.Services
 	for i := range t.claims {
 		scope := t.claims[i].Scope
-		if scope == "" || scope == shared {
+		if scope == "" {
 			continue
 		}
-		shared = cmp.Or(shared, scope)
+		shared = true
 		if !slices.Contains(all, scope) {
 			all = append(slices.Clip(all), scope)
 		}

@@ -50,10 +50,13 @@ func (r *waitingRoom) change(note func(*changes)) {
 	}
 }
 
-// look wakes those whom the changes concern: of one account, and of accounts
-// that share a counter, one after another in the order of their slots, since
-// whoever is decided first has the first choice. It ends when nothing is left
-// to look at.
+// look wakes those whom the changes concern: of one account one after another
+// in the order of their slots, since whoever is decided first has the first
+// choice. It ends when nothing is left to look at.
+//
+// Two wait on: who waits for a rate asks the ledger by the rules then in force,
+// and who waits for a counter of a whole service would be booked behind the
+// other accounts that wait for it (docs/ledger.md, Scopes).
 func (r *waitingRoom) look() {
 	places := make(chan struct{}, looksAtOnce)
 	for {
@@ -90,12 +93,8 @@ func (r *waitingRoom) concerned() map[string][]*waiter {
 	lines := map[string][]*waiter{}
 	for account, line := range r.lines {
 		for _, w := range line {
-			if !w.asleep { // it asks the ledger, by the rules then in force, when the rate lets it
-				continue
-			}
-			if c.everybody || c.of[account] || slices.ContainsFunc(w.scopes, func(s string) bool { return c.of[s] }) {
-				key := cmp.Or(w.shared, account)
-				lines[key] = append(lines[key], w)
+			if w.asleep && !w.shared && (c.everybody || c.of[account] || slices.ContainsFunc(w.scopes, func(s string) bool { return c.of[s] })) {
+				lines[account] = append(lines[account], w)
 			}
 		}
 	}
