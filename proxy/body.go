@@ -17,8 +17,9 @@ func (e *Enforcer) maxBody() int64 {
 }
 
 // readBody reads the whole body, at most max bytes. With errTooLarge it
-// returns what it has read, and the rest is still to be had from req.
-func readBody(req *http.Request, max int64) ([]byte, error) {
+// returns what it has read, and the rest is still to be had from req. grow, if
+// set, is asked about every piece that came, and may refuse it.
+func readBody(req *http.Request, max int64, grow func(n int) error) ([]byte, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, nil
 	}
@@ -33,7 +34,11 @@ func readBody(req *http.Request, max int64) ([]byte, error) {
 		room = make([]byte, 0, min(req.ContentLength, 64<<10)+bytes.MinRead)
 	}
 	buf := bytes.NewBuffer(room)
-	n, err := buf.ReadFrom(io.LimitReader(req.Body, max+1))
+	var from io.Reader = req.Body
+	if grow != nil {
+		from = growing{from, grow}
+	}
+	n, err := buf.ReadFrom(io.LimitReader(from, max+1))
 	switch {
 	case err != nil:
 		return nil, errors.Join(err, req.Body.Close())
@@ -41,6 +46,20 @@ func readBody(req *http.Request, max int64) ([]byte, error) {
 		return buf.Bytes(), errTooLarge
 	}
 	return buf.Bytes(), req.Body.Close()
+}
+
+// growing is a reader whose pieces are asked about.
+type growing struct {
+	io.Reader
+	grow func(n int) error
+}
+
+func (g growing) Read(p []byte) (int, error) {
+	n, err := g.Reader.Read(p)
+	if full := g.grow(n); n > 0 && full != nil {
+		return 0, full
+	}
+	return n, err
 }
 
 // withRest is the request with what was read of its body before the rest.

@@ -21,7 +21,7 @@ func (r *reading) call(body []byte) error {
 	}
 	if body == nil && r.sight.CallNeedsBody() {
 		var err error
-		body, err = readBody(r.req, maxCallBody)
+		body, err = readBody(r.req, maxCallBody, nil)
 		switch {
 		case errors.Is(err, errTooLarge):
 			r.req, body = withRest(r.req, body), nil

@@ -55,7 +55,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 	}
 	s.Counts.Tunnels.Add(1)
 	joined := &tunnel{
-		client: raw, upstream: upstream, early: early, idle: s.limits.TunnelIdleTime, hello: s.limits.HandshakeTime,
+		client: raw, upstream: upstream, early: early, idle: s.limits.TunnelIdleTime, hello: s.limits.HandshakeTime, log: s.log,
 		allow: func(h hello) error {
 			// Registered first: rules that change from here on close it.
 			if h.name == "" || !s.conns.add(raw, h.name) {

@@ -163,7 +163,7 @@ func (e *entrance) turnAway(c *net.TCPConn) {
 		defer func() { <-e.away }()
 		defer c.Close()
 		if e.plain {
-			sayBusy(c)
+			Contained(e.server.log, "the refusal of a connection", func() { sayBusy(c) })
 		}
 	}()
 }

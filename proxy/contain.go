@@ -20,6 +20,9 @@ var errPanicked = errors.New("the proxy made a mistake")
 // words, and the arguments on its stack, may be a message's. What the runtime
 // itself panics with quotes none of them.
 func logPanic(log *slog.Logger, what, id string, panicked any) {
+	if log == nil {
+		return
+	}
 	why := fmt.Sprintf("%T", panicked)
 	if e, ok := panicked.(runtime.Error); ok {
 		why = e.Error()
@@ -69,6 +72,33 @@ func (v *visit) contain(panicked any) {
 	}
 	writeResponse(v.ResponseWriter, failed(v.r, errPanicked, id))
 }
+
+// contain turns a panic in the governing of a request into an error. What was
+// reserved stays spent: nobody knows how far it came.
+func (e *Enforcer) contain(panicked any, req *http.Request, t *transit) error {
+	if panicked == http.ErrAbortHandler {
+		panicAbort()
+	}
+	e.panics.Add(1)
+	id := newID(time.Now())
+	if t != nil {
+		id = t.id
+	}
+	logPanic(e.log(), "the governing of a request", id, panicked)
+	Contained(e.log(), "the end of a request that panicked", func() {
+		closeBody(req)
+		if t == nil {
+			return
+		}
+		defer t.land()
+		t.record(DecisionError, failureOf(errPanicked).Status, errPanicked.Error()+"; it may have been sent, so it counts")
+		t.keep()
+	})
+	return answeredError{err: errPanicked, id: id}
+}
+
+// Panics is how many requests ended in one, since the start.
+func (e *Enforcer) Panics() int64 { return e.panics.Load() }
 
 // Contained runs f, and logs a panic of it instead of passing it on; what says
 // in the log what f is. It is for goroutines, where nobody else would, and

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -137,12 +138,13 @@ func (l netHTTP) Write(line []byte) (int, error) {
 	return l.Writer.Write(line)
 }
 
-// countHTTP2 is told by net/http what was wrong with a frame.
+// countHTTP2 is told by net/http what was wrong with a frame; the words end in
+// what it calls that (net/http of Go 1.26, h2_bundle.go).
 func (s *Server) countHTTP2(what string) {
-	switch what {
-	case "over_max_streams", "over_max_streams_race":
+	switch {
+	case strings.Contains(what, "_over_max_streams"):
 		s.over(BoundStreams, "")
-	case "too_many_early_resets":
+	case strings.HasSuffix(what, "_too_many_early_resets"):
 		s.over(BoundResets, "")
 	}
 }

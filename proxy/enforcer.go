@@ -61,11 +61,18 @@ type Enforcer struct {
 	// MaxHeldPerAccount the most of one account (default 1,000). What would
 	// have to wait beside them is refused with a 503.
 	MaxHeld, MaxHeldPerAccount int64
+	// MaxBuffered is the most bytes of bodies that are in memory at once to be
+	// looked at (default 512 MiB).
+	MaxBuffered int64
 	// Draining, once closed, ends every hold with a 503 and admits no new one.
 	Draining <-chan struct{}
 
 	room     waitingRoom
 	unasked  atomic.Int64 // messages that the ledger could not be asked about
+	crowded  atomic.Int64 // bodies that there was no room for
+	tooLarge atomic.Int64 // bodies that were too large to be read
+	panics   atomic.Int64
+	bodies   bodyRoom
 	flights  flights
 	gateOnce sync.Once
 	theGate  *ratelimit.Gate
@@ -106,11 +113,18 @@ func (e *Enforcer) draining() bool {
 }
 
 // RoundTrip governs one request.
-func (e *Enforcer) RoundTrip(req *http.Request) (*http.Response, error) {
+func (e *Enforcer) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	var r reading
+	defer func() {
+		if p := recover(); p != nil {
+			resp, err = nil, e.contain(p, req, r.transit)
+		}
+		r.done()
+	}()
 	if resp := e.turnAway(req); resp != nil {
 		return resp, nil
 	}
-	r, err := e.read(req)
+	r, err = e.read(req)
 	switch {
 	case err != nil:
 		closeBody(req)
@@ -142,6 +156,16 @@ type reading struct {
 	// unknown: a call that may change something, on a service whose unknown
 	// calls are to be reported.
 	unknown bool
+	// portion is what the body has of the memory for all of them; nil if it
+	// was not read.
+	portion *portion
+}
+
+// done gives the body's memory back.
+func (r *reading) done() {
+	if r.portion != nil {
+		r.portion.release()
+	}
 }
 
 // read finds out what a request sends. The error is the client's.
@@ -161,12 +185,15 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 	}
 	// The body is read to its end before anything waits: net/http notices
 	// that a client has left only once its request was read.
-	body, err := readBody(req, e.maxBody())
+	r.portion = &portion{e: e}
+	body, err := readBody(req, e.maxBody(), r.portion.grow)
 	switch {
 	case errors.Is(err, errTooLarge):
+		e.tooLarge.Add(1)
 		r.req, r.barrier = withRest(req, body), &tooLarge
 		return r, nil
 	case err != nil:
+		r.portion.release()
 		return reading{}, requestError{err}
 	}
 	sending, err := sight.Read(body)

@@ -73,6 +73,7 @@ var failures = []struct {
 	{is: matches(errSlowHeader), status: http.StatusRequestTimeout, word: "slow", detail: "the request's header took too long (QUOTAGATE_HEADER_TIMEOUT); nothing was sent"},
 	{is: matches(errLongHeader), status: http.StatusRequestHeaderFieldsTooLarge, word: "header", detail: "the request's header is too long (QUOTAGATE_MAX_HEADER_BYTES); nothing was sent"},
 	{is: matches(errNoRoom), status: http.StatusServiceUnavailable, word: "busy", detail: "there are too many connections already; nothing was sent"},
+	{is: matches(errCrowded), status: http.StatusServiceUnavailable, word: "busy", detail: "too many bodies are being looked at already (QUOTAGATE_MAX_BUFFERED_BYTES); nothing was sent"},
 	{is: as[requestError], status: http.StatusBadRequest, word: "request", detail: "the request's body could not be read; nothing was sent"},
 	{is: matches(ErrDraining), status: http.StatusServiceUnavailable, word: "draining", detail: "the proxy is stopping; nothing was sent"},
 	{is: matches(errTooManyHeld), status: http.StatusServiceUnavailable, word: "busy", detail: "too many requests wait already; nothing was sent"},

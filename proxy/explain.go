@@ -61,7 +61,7 @@ func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time)
 			return x, nil
 		}
 	} else {
-		body, err := readBody(r.req, e.maxBody())
+		body, err := readBody(r.req, e.maxBody(), nil)
 		if err != nil && !errors.Is(err, errTooLarge) {
 			return nil, err
 		}

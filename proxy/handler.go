@@ -248,7 +248,9 @@ func upgradeType(h http.Header) string {
 
 // fail answers a request that has no answer. A client that has left gets none.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, t target, err error) {
-	if r.Context().Err() != nil {
+	if stoodStill(r) { // net/http takes its deadline for the client's leaving
+		err = errSlowBody
+	} else if r.Context().Err() != nil {
 		panicAbort()
 	}
 	f := failureOf(err)

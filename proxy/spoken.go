@@ -22,6 +22,7 @@ type spoken struct {
 	// serving: a request's header was read, so what happens is the handler's.
 	serving atomic.Bool
 	came    atomic.Int64 // bytes since
+	late    atomic.Bool  // the client was told
 }
 
 // NetConn is the connection below.
@@ -36,7 +37,7 @@ func (c *spoken) Read(p []byte) (int, error) {
 	if n > 0 {
 		c.came.Add(int64(n))
 	}
-	if err != nil && !c.serving.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+	if err != nil && !c.serving.Load() && errors.Is(err, os.ErrDeadlineExceeded) && !c.late.Swap(true) {
 		if c.came.Load() == 0 {
 			c.server.over(BoundIdleTime, c.RemoteAddr().String())
 			return n, err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync/atomic"
@@ -39,6 +40,8 @@ type tunnel struct {
 	// upstream then. The upstream may speak before.
 	allow func(hello) error
 
+	log *slog.Logger // nil: nobody is told of a panic
+
 	start time.Time
 	moved atomic.Int64 // when bytes were last seen to have moved, since start
 }
@@ -54,12 +57,14 @@ func (t *tunnel) run(ctx context.Context) (up, down int64, err error) {
 	}
 	ways := make(chan way, 2)
 	go func() {
-		n, err := t.ascend()
-		ways <- way{up: n, err: err}
+		w := way{err: errPanicked}
+		defer func() { ways <- w }()
+		Contained(t.log, "a tunnel", func() { w.up, w.err = t.ascend() })
 	}()
 	go func() {
-		n, err := t.pour(t.upstream, t.client)
-		ways <- way{down: n, err: err}
+		w := way{err: errPanicked}
+		defer func() { ways <- w }()
+		Contained(t.log, "a tunnel", func() { w.down, w.err = t.pour(t.upstream, t.client) })
 	}()
 
 	breakOff := func(why error) {

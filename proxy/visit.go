@@ -192,6 +192,13 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// stoodStill reports a request that was broken off because its body did not
+// come.
+func stoodStill(r *http.Request) bool {
+	b, ok := r.Body.(*pacedBody)
+	return ok && b.visit.slow.Load()
+}
+
 // headerSize is about what a request's header takes, as HTTP/2 counts it
 // (RFC 9113, 10.5.1).
 func headerSize(r *http.Request) int {

@@ -22,6 +22,9 @@ type limits struct {
 	TunnelIdleTime time.Duration `env:"TUNNEL_IDLE_TIMEOUT" envDefault:"10m"`
 	BodyTime       time.Duration `env:"BODY_TIMEOUT" envDefault:"1m"`
 
+	BodyBytes     int64 `env:"MAX_BODY_BYTES" envDefault:"67108864"`
+	BufferedBytes int64 `env:"MAX_BUFFERED_BYTES" envDefault:"536870912"`
+
 	Streams      int64 `env:"MAX_STREAMS" envDefault:"250"`
 	Resets       int64 `env:"MAX_RESETS" envDefault:"1000"`
 	ControlBytes int64 `env:"MAX_CONTROL_BYTES" envDefault:"1048576"`
@@ -59,6 +62,8 @@ func (l *limits) ranges() []bound {
 		span("IDLE_TIMEOUT", l.IdleTime, 100*time.Millisecond, 24*time.Hour),
 		span("TUNNEL_IDLE_TIMEOUT", l.TunnelIdleTime, 100*time.Millisecond, 7*24*time.Hour),
 		span("BODY_TIMEOUT", l.BodyTime, 100*time.Millisecond, 24*time.Hour),
+		count("MAX_BODY_BYTES", l.BodyBytes, 1<<10, 1<<30),
+		count("MAX_BUFFERED_BYTES", l.BufferedBytes, 1<<20, 1<<40),
 		count("MAX_STREAMS", l.Streams, 1, 10_000),
 		count("MAX_RESETS", l.Resets, 1, million),
 		count("MAX_CONTROL_BYTES", l.ControlBytes, 16<<10, 1<<30),

@@ -64,10 +64,12 @@ func (s *service) metricTable() []metric {
 			read: func() float64 { conns, _ := s.server.Open(); return float64(conns) }},
 		{name: "quotagate_tunnels", kind: gauge, help: "Of them, those that are tunnels, intercepted, or WebSockets.",
 			read: func() float64 { _, tunnels := s.server.Open(); return float64(tunnels) }},
+		{name: "quotagate_buffered_bytes", kind: gauge, help: "Bytes of requests' bodies that are in memory to be looked at.",
+			read: func() float64 { return float64(s.enforcer.Buffered()) }},
 		{name: "quotagate_http2_broken_total", help: "HTTP/2 connections that were ended for what the client sent.",
 			read: func() float64 { return float64(s.server.Counts.Broken.Load()) }},
 		{name: "quotagate_panics_total", help: "Requests that ended in a mistake of quotagate's.",
-			read: func() float64 { return float64(s.server.Counts.Panics.Load()) }},
+			read: func() float64 { return float64(s.server.Counts.Panics.Load() + s.enforcer.Panics()) }},
 	}...)
 }
 
@@ -89,6 +91,8 @@ func (s *service) refusedTable() []metric {
 	for _, b := range proxy.Bounds() {
 		add(b.String(), func() int64 { return s.server.Refused(b) })
 	}
+	add("body_bytes", func() int64 { return s.enforcer.TooLarge() })
+	add("buffered_bytes", func() int64 { return s.enforcer.Crowded() })
 	return table
 }
 

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -53,9 +56,37 @@ func (p program) serve(ctx context.Context, c *config) error {
 		"hosts", len(s.rules().Hosts()),
 		"store", storeName(c.Store),
 		"data", c.Data)
+	unhook := onSecondSignal(func() {
+		s.log.Warn("a second signal: what still runs is broken off")
+		s.hurry()
+	})
+	defer unhook()
 	err = s.serve(ctx, version())
+	err = errors.Join(err, s.close())
 	s.log.Info("quotagate has stopped")
-	return errors.Join(err, s.close())
+	if err == nil && s.patient.Err() != nil {
+		return exitError(exitFailure)
+	}
+	return err
+}
+
+// onSecondSignal calls f when a person, or a supervisor, loses patience. A
+// third signal ends the process as the system does it.
+func onSecondSignal(f func()) (stop func()) {
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		defer signal.Stop(signals)
+		for range 2 {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+		}
+		f()
+	}()
+	return sync.OnceFunc(func() { close(done) })
 }
 
 // logger writes what a person should see to standard error.

@@ -45,6 +45,8 @@ type service struct {
 	visits    *visits
 	draining  chan struct{}
 	drain     sync.Once
+	patient   context.Context // ends when the end is to be at once
+	hurry     context.CancelFunc
 	front     net.Listener
 	tls       *tls.Config  // spoken on it, or nil
 	back      net.Listener // admin
@@ -56,6 +58,7 @@ type service struct {
 func (p program) open(c *config, version string) (_ *service, err error) {
 	log := p.logger(c)
 	s := &service{cfg: c, log: log, stderr: p.stderr, recent: &admin.Recent{}, unmatched: &unmatchedCalls{log: log}, draining: make(chan struct{}), started: time.Now()}
+	s.patient, s.hurry = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			s.close()
@@ -127,6 +130,8 @@ func (s *service) build(version string) error {
 
 		MaxHeld:           s.cfg.Limits.Held,
 		MaxHeldPerAccount: s.cfg.Limits.HeldPerAccount,
+		MaxBody:           s.cfg.Limits.BodyBytes,
+		MaxBuffered:       s.cfg.Limits.BufferedBytes,
 	}
 	s.visits = newVisits(s.cfg.ProxyUsers != "" || s.cfg.ClientCA != "", s.rules, time.Now)
 	page, err := s.setupPage()
@@ -248,7 +253,7 @@ func (s *service) record(r *proxy.Record) {
 func (s *service) serve(ctx context.Context, version string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	back := &http.Server{
-		Handler:           s.admin(version),
+		Handler:           proxy.ContainedHandler(s.log, s.admin(version)),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -263,14 +268,18 @@ func (s *service) serve(ctx context.Context, version string) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(func() {
-		if err := s.watchRules(ctx); err != nil {
-			s.log.Error("the rules files are not watched: a change needs a restart", "error", err.Error())
-		}
+		proxy.Contained(s.log, "the watching of the rules", func() {
+			if err := s.watchRules(ctx); err != nil {
+				s.log.Error("the rules files are not watched: a change needs a restart", "error", err.Error())
+			}
+		})
 	})
-	watching.Go(func() { s.watchCA(ctx) })
+	watching.Go(func() { proxy.Contained(s.log, "the watching of the CA", func() { s.watchCA(ctx) }) })
 	defer cancel()
 	stop := context.AfterFunc(ctx, s.stopHolding)
 	defer stop()
+	cut := context.AfterFunc(s.patient, s.server.Close)
+	defer cut()
 	return s.server.Serve(ctx, s.front, s.cfg.Limits.Grace)
 }
 
@@ -377,7 +386,7 @@ func (s *service) close() error {
 	}
 	if s.ledger != nil {
 		if s.enforcer != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), learnGrace)
+			ctx, cancel := context.WithTimeout(s.patient, learnGrace)
 			if s.enforcer.Settle(ctx) != nil {
 				s.log.Warn("the ledger was not told of all replies and connections that were seen: it is too slow")
 			}
