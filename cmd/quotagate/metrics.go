@@ -85,9 +85,9 @@ func (s *service) refusedTable() []metric {
 	}
 	add("held", func() int64 { all, _ := s.enforcer.HeldRefused(); return all })
 	add("held_per_account", func() int64 { _, ofAccount := s.enforcer.HeldRefused(); return ofAccount })
-	add("egress", s.server.Counts.EgressRefused.Load)
-	add("loop", s.server.Counts.Loops.Load)
-	add("address", s.server.Counts.AddressRefused.Load)
+	add("egress", func() int64 { return s.server.Counts.EgressRefused.Load() })
+	add("loop", func() int64 { return s.server.Counts.Loops.Load() })
+	add("address", func() int64 { return s.server.Counts.AddressRefused.Load() })
 	for _, b := range proxy.Bounds() {
 		add(b.String(), func() int64 { return s.server.Refused(b) })
 	}
