@@ -4,6 +4,7 @@
 //
 //	go run . -quotagate ../bin/quotagate          HTTP/1.1 on both sides
 //	go run . -quotagate ../bin/quotagate -h2      HTTP/2 on both sides
+//	go run . held -quotagate ../bin/quotagate     10,000 held messages at once
 //
 // It starts itself again as the upstream, as goproxy and as a bare TCP relay.
 package main
@@ -41,6 +42,13 @@ func main() {
 			io.Copy(io.Discard, bufio.NewReader(os.Stdin))
 			return
 		}
+	}
+
+	if len(os.Args) > 1 && os.Args[1] == "held" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+		status := runHeld(ctx, os.Args[2:], os.Stdout)
+		stop()
+		os.Exit(status)
 	}
 
 	var p plan

@@ -31,6 +31,11 @@ type quotagate struct {
 // startQuotagate starts program with the given store; its data lies in
 // dir/NAME, and upstreams are where CONNECT leads in truth.
 func startQuotagate(ctx context.Context, program, dir, name, store, upstream, source string) (*quotagate, error) {
+	return startQuotagateWith(ctx, program, dir, name, store, upstream, source, rules)
+}
+
+// startQuotagateWith starts it with other rules, and with variables.
+func startQuotagateWith(ctx context.Context, program, dir, name, store, upstream, source, rules string, variables ...string) (*quotagate, error) {
 	q := &quotagate{data: filepath.Join(dir, name), store: store}
 	rulesFile := filepath.Join(dir, "bench.yaml")
 	if err := os.WriteFile(rulesFile, []byte(rules), 0o600); err != nil {
@@ -45,11 +50,11 @@ func startQuotagate(ctx context.Context, program, dir, name, store, upstream, so
 	}
 	q.process, err = start(dir, name, program,
 		[]string{"run", "--rules", rulesFile, "--listen", q.addr, "--admin", q.admin, "--data", q.data, "--store", store},
-		[]string{
+		append([]string{
 			fmt.Sprintf("QUOTAGATE_CONNECT_TO=%s:443=%s,%s:443=%s", serviceHost, upstream, freeHost, source),
 			"QUOTAGATE_UPSTREAM_CA=" + certFile(dir, "ca"),
 			"QUOTAGATE_ALLOW_ADDRESSES=127.0.0.0/8",
-		}, nil)
+		}, variables...), nil)
 	if err != nil {
 		return nil, err
 	}
