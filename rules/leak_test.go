@@ -1,0 +1,10 @@
+package rules
+
+import (
+	"os"
+	"testing"
+
+	"quotagate/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m, os.Stderr)) }
