@@ -146,10 +146,12 @@ func sameHost(r *http.Request, t target) bool {
 }
 
 // plainTarget reports whether a request's target is a path, as rules read it.
+// One with a fragment is none (RFC 9112, 3.2): some servers, nginx among them,
+// cut it off, and then "/send#/x" is "/send".
 // Go takes "x:https://host/path" for an opaque URL, which has none and is sent
 // as it stands.
 func plainTarget(r *http.Request) bool {
-	return r.URL.Opaque == "" && (strings.HasPrefix(r.URL.Path, "/") ||
+	return r.URL.Opaque == "" && !strings.Contains(r.RequestURI, "#") && (strings.HasPrefix(r.URL.Path, "/") ||
 		r.URL.Path == "" && r.URL.IsAbs() || r.URL.Path == "*" && r.Method == http.MethodOptions)
 }
 

@@ -64,6 +64,7 @@ var frameVectors = []frameVector{
 	{name: "no scheme", fields: []field{{":scheme", ""}}, body: theMessage},
 	{name: "CRLF in the path", fields: []field{{":path", "/send HTTP/1.1\r\nHost: evil.example\r\n\r\nGET /x"}}, body: theMessage},
 	{name: "space in the path", fields: []field{{":path", "/send x"}}, body: theMessage, status: 400},
+	{name: "fragment in the path", fields: []field{{":path", "/send#/x"}}, body: theMessage, status: 400},
 	{name: "no path", fields: []field{{":path", ""}}, body: theMessage},
 	{name: "path without a slash", fields: []field{{":path", "send"}}, body: theMessage},
 	{name: "whole URL for a path", fields: []field{{":path", "https://evil.example/send"}}, body: theMessage, status: 400},

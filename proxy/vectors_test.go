@@ -121,6 +121,8 @@ var vectors = []vector{
 	{name: "two spaces before the version", raw: "POST {T}/send  HTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400, closed: true},
 	{name: "tab in the request line", raw: "POST\t{T}/send\tHTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400, closed: true},
 	{name: "space in the target", raw: "POST {T}/send /x HTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400, closed: true},
+	{name: "fragment in the target", raw: "POST {T}/send#/x HTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400},
+	{name: "fragment in the query", raw: "POST {T}/send?a#b HTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400},
 	{name: "vertical tab in the target", raw: "POST {T}/send\x0b HTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400, closed: true},
 	{name: "NUL in the target", raw: "POST {T}/send\x00 HTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400, closed: true},
 	{name: "space in front of the method", raw: " POST {T}/send HTTP/1.1\r\n{H}Content-Length: 12\r\n\r\n{M}", status: 400, closed: true},
