@@ -57,6 +57,9 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 	joined := &tunnel{
 		client: raw, upstream: upstream, early: early, idle: s.limits.TunnelIdleTime, hello: s.limits.HandshakeTime, log: s.log,
 		allow: func(h hello) error {
+			if s.nameless(ctx, t, h) {
+				return errNameless
+			}
 			// Registered first: rules that change from here on close it.
 			if h.name == "" || !s.conns.add(raw, h.name) {
 				return nil
@@ -68,7 +71,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 		},
 	}
 	switch _, _, err = joined.run(ctx); {
-	case errors.Is(err, errGovernedName):
+	case errors.Is(err, errGovernedName), errors.Is(err, errNameless):
 		s.log.Warn("a tunnel was closed: "+err.Error(), "host", t.host, "client", t.client.Addr)
 	case errors.Is(err, errTunnelIdle):
 		s.over(BoundTunnelIdleTime, t.client.Addr)

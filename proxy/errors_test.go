@@ -70,7 +70,7 @@ var told = []struct {
 // a connection, are another answer's, or do not leave the package.
 var untold = []string{
 	"barredError", "errTooLarge", "errOpaque", // a refusal of the Enforcer's
-	"errGovernedName", "errTunnelIdle", "errHelloLong", "errHelloSeen", // end a tunnel
+	"errGovernedName", "errNameless", "errTunnelIdle", "errHelloLong", "errHelloSeen", // end a tunnel
 	"errClientGone", "errLook", "errLanded", // end a wait
 	"errParentAddress", // of the configuration
 	"errFlood",         // ends a connection

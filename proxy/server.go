@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ type Config struct {
 	Transport http.RoundTripper
 	// Dial opens tunnels; it is the guarded way out. It is given host:port.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Addresses, if set, tells where a host lives: connections to a governed
+	// one's address that name nobody are closed. It is asked rarely.
+	Addresses func(ctx context.Context, host string) []netip.Addr
 	// PortAllowed says which ports clients may name.
 	PortAllowed func(port uint16) bool
 	// Authenticate, if set, is asked for every connection's credentials;
@@ -81,6 +85,7 @@ type Server struct {
 	census      census
 	refusals    refusals
 	stopping    stopping
+	gazetteer   gazetteer
 }
 
 // Counts are totals since the start.

@@ -143,6 +143,7 @@ func (s *service) build(version string) error {
 		Certificates: certifier{s.ca},
 		Transport:    s.enforcer,
 		Dial:         dialer.DialContext,
+		Addresses:    dialer.Addresses,
 		PortAllowed:  dialer.PortAllowed,
 		Pseudonym:    pseudonym,
 		Authenticate: authenticate,

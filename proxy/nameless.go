@@ -1,0 +1,115 @@
+package proxy
+
+// Connections to a bare address whose TLS asks for nobody by name: nobody can
+// see which host they mean. One that leads to where a governed host lives may
+// carry its messages uncounted, and is closed; all others are let be, since to
+// go by address is common for what is no web service.
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"quotagate/rules"
+)
+
+// errNameless ends a tunnel that may lead to a governed host.
+var errNameless = errors.New("the client went to the address of a governed host and named none, so nobody could count what it sends; let it go by name")
+
+const (
+	// lookedUpFor is how long the addresses of the hosts are taken for known;
+	// the services' answers in DNS are good for a minute or five (dig,
+	// 2026-11).
+	lookedUpFor = time.Minute
+	// livedFor is for how long an address counts that the names have left: a
+	// client may have learned it then.
+	livedFor = time.Hour
+	// lookUp bounds the wait for all names together.
+	lookUp       = 3 * time.Second
+	lookUpAtOnce = 16
+)
+
+// A gazetteer knows where the governed hosts live. Its zero value is ready.
+type gazetteer struct {
+	mu     sync.Mutex
+	looked time.Time
+	of     *rules.Set // looked up for these
+	seen   map[netip.Addr]time.Time
+}
+
+// lives reports whether a governed host lives at an address. Hosts of a
+// wildcard have no list; those that do not resolve are nowhere.
+func (g *gazetteer) lives(ctx context.Context, set *rules.Set, at netip.Addr, addresses func(context.Context, string) []netip.Addr) bool {
+	// Who asks meanwhile waits for the one who looks.
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if g.of != set || now.Sub(g.looked) >= lookedUpFor {
+		g.look(ctx, set, now, addresses)
+	}
+	seen, ok := g.seen[at.Unmap().WithZone("")]
+	return ok && now.Sub(seen) < livedFor
+}
+
+func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, addresses func(context.Context, string) []netip.Addr) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUp)
+	defer cancel()
+	var mu sync.Mutex
+	found := map[netip.Addr]time.Time{}
+	var all errgroup.Group
+	all.SetLimit(lookUpAtOnce)
+	for _, host := range set.Hosts() {
+		if strings.Contains(host, "*") {
+			continue
+		}
+		all.Go(func() error {
+			for _, a := range addresses(ctx, host) {
+				mu.Lock()
+				found[a.Unmap().WithZone("")] = now
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = all.Wait() // none returns an error
+	for a, at := range g.seen {
+		if _, again := found[a]; !again && now.Sub(at) < livedFor {
+			found[a] = at
+		}
+	}
+	g.seen, g.looked, g.of = found, now, set
+}
+
+// nameless reports whether a tunnel may carry what should be counted.
+func (s *Server) nameless(ctx context.Context, t target, h hello) bool {
+	if s.cfg.Addresses == nil || !h.tls || h.name != "" {
+		return false
+	}
+	at, err := netip.ParseAddr(t.host)
+	return err == nil && s.gazetteer.lives(ctx, s.cfg.Rules(), at, s.cfg.Addresses)
+}
+
+// Addresses are where a host would be dialled; none if it does not resolve.
+func (d *Dialer) Addresses(ctx context.Context, host string) []netip.Addr {
+	var all []netip.Addr
+	for from, to := range d.ConnectTo {
+		if name, _, err := hostPort(from); err != nil || name != host {
+			continue
+		}
+		if other, _, err := hostPort(to); err == nil {
+			if addrs, err := d.resolve(ctx, "tcp", other); err == nil {
+				all = append(all, addrs...)
+			}
+		}
+	}
+	if len(all) > 0 {
+		return all
+	}
+	all, _ = d.resolve(ctx, "tcp", host) // a name that is nowhere has none
+	return all
+}

@@ -1,0 +1,54 @@
+package proxy_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"quotagate/proxy"
+)
+
+// A client that goes to the address of a governed host, and names none in its
+// TLS, would send uncounted.
+func TestAGovernedHostIsNotReachedByItsAddress(t *testing.T) {
+	var asked atomic.Int64
+	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
+		c.Addresses = func(_ context.Context, host string) []netip.Addr {
+			asked.Add(1)
+			if host == "chat.example" {
+				return []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
+			}
+			return nil
+		}
+	})
+	for _, to := range []string{"192.0.2.7:443", "[2001:db8::7]:443", "[::ffff:192.0.2.7]:443", "192.0.2.8:443"} {
+		w.dialTo[to] = w.service.Listener.Addr().String()
+	}
+	w.dialTo["other.example:443"] = w.service.Listener.Addr().String()
+	shake := func(to, name string) error {
+		conn, br := w.dial(t)
+		if resp := w.rawKept(t, conn, br, "CONNECT "+to+" HTTP/1.1\r\nHost: "+to+"\r\n\r\n"); resp.StatusCode != 200 {
+			t.Fatalf("%s: %s", to, resp.Status)
+		}
+		return tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true}).Handshake()
+	}
+	for _, to := range []string{"192.0.2.7:443", "[2001:db8::7]:443", "[::ffff:192.0.2.7]:443"} {
+		if shake(to, "") == nil {
+			t.Errorf("%s: a handshake that names nobody went through", to)
+		}
+	}
+	for _, c := range []struct{ to, name string }{{"192.0.2.8:443", ""}, {"192.0.2.7:443", "other.example"}, {"other.example:443", ""}} {
+		if err := shake(c.to, c.name); err != nil {
+			t.Errorf("%s as %q: %v", c.to, c.name, err)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the host was looked up %d times", n)
+	}
+	if log := w.log.String(); !strings.Contains(log, "named none") {
+		t.Errorf("the log does not say why: %s", log)
+	}
+}
