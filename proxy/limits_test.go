@@ -189,7 +189,8 @@ func TestHeadersAreBounded(t *testing.T) {
 
 func TestHeadersThatTrickleAreTold(t *testing.T) {
 	w := newWorld(t, five, limited(proxy.Limits{HeaderTime: soon}))
-	for i, c := range []net.Conn{w.dialFront(), w.dialInside("http/1.1")} {
+	for i, dial := range []func() net.Conn{w.dialFront, func() net.Conn { return w.dialInside("http/1.1") }} {
+		c := dial()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: chat.exa")
 		told(t, c, http.StatusRequestTimeout, "slow")
 		hungUp(t, c)
@@ -245,7 +246,7 @@ func (p *pausing) Read(b []byte) (int, error) {
 func TestBodiesThatStandStillAreToldAndThoseThatMoveAreNot(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", h2), func(t *testing.T) {
-			w := newWorld(t, five, limited(proxy.Limits{BodyTime: 2 * soon}))
+			w := newWorld(t, five, limited(proxy.Limits{BodyTime: 4 * soon}))
 			send := func(pause time.Duration, pieces ...string) (int, string) {
 				req := w.message(t.Context(), "anna", "bob")
 				req.Body, req.GetBody, req.ContentLength = io.NopCloser(&pausing{pieces: pieces, pause: pause}), nil, -1
