@@ -60,7 +60,10 @@ func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error
 	var sending *rules.Sending
 	var err error
 	if sight.Message() && !t.mere() {
-		if sending, err = sight.Read(t.body); err != nil {
+		var gone error
+		if sending, gone, err = t.e.takeApart(t.req, &sight, t.body); gone != nil {
+			return gone
+		} else if err != nil {
 			return barredError{unread(err)}
 		}
 	}

@@ -73,6 +73,7 @@ type Enforcer struct {
 	tooLarge atomic.Int64 // bodies that were too large to be read
 	panics   atomic.Int64
 	bodies   bodyRoom
+	desk     desk
 	flights  flights
 	gateOnce sync.Once
 	theGate  *ratelimit.Gate
@@ -196,8 +197,11 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 		r.portion.release()
 		return reading{}, requestError{err}
 	}
-	sending, err := sight.Read(body)
+	sending, gone, err := e.takeApart(req, &sight, body)
 	switch {
+	case gone != nil:
+		r.portion.release()
+		return reading{}, gone
 	case err != nil:
 		r.req, r.barrier = withBody(req, body), unread(err)
 	case sending == nil:
