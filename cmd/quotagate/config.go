@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -18,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"quotagate/proxy"
-	"quotagate/rules"
 )
 
 const envPrefix = "QUOTAGATE_"
@@ -26,27 +24,27 @@ const envPrefix = "QUOTAGATE_"
 // config is what the environment and the flags say. The defaults stand here
 // and nowhere else.
 type config struct {
-	Listen         string         `env:"LISTEN" envDefault:"127.0.0.1:8080"`
-	Admin          string         `env:"ADMIN" envDefault:"127.0.0.1:8081"`
-	Rules          []string       `env:"RULES" envDefault:"quotagate.yaml"`
-	Store          string         `env:"STORE" envDefault:"embedded"`
-	Data           string         `env:"DATA"`
-	HashKeyFile    string         `env:"HASH_KEY_FILE"`
-	ProxyUsers     string         `env:"PROXY_USERS"`
-	GuessRate      string         `env:"GUESS_RATE" envDefault:"10/1m"`
-	UserRate       string         `env:"USER_RATE"`
-	ListenCert     string         `env:"LISTEN_CERT"`
-	ListenKey      string         `env:"LISTEN_KEY"`
-	ClientCA       string         `env:"CLIENT_CA"`
-	AdminToken     string         `env:"ADMIN_TOKEN"`
-	AllowAddresses []netip.Prefix `env:"ALLOW_ADDRESSES"`
-	AllowPorts     []uint16       `env:"ALLOW_PORTS" envDefault:"80,443"`
-	ConnectTo      []string       `env:"CONNECT_TO"`
-	UpstreamCA     string         `env:"UPSTREAM_CA"`
-	Egress         string         `env:"EGRESS" envDefault:"open"`
-	UpstreamProxy  string         `env:"UPSTREAM_PROXY"`
-	CACert         string         `env:"CA_CERT"`
-	CAKey          string         `env:"CA_KEY"`
+	Listen         string    `env:"LISTEN" envDefault:"127.0.0.1:8080"`
+	Admin          string    `env:"ADMIN" envDefault:"127.0.0.1:8081"`
+	Rules          []string  `env:"RULES" envDefault:"quotagate.yaml"`
+	Store          string    `env:"STORE" envDefault:"embedded"`
+	Data           string    `env:"DATA"`
+	HashKeyFile    string    `env:"HASH_KEY_FILE"`
+	ProxyUsers     string    `env:"PROXY_USERS"`
+	GuessRate      string    `env:"GUESS_RATE" envDefault:"10/1m"`
+	UserRate       string    `env:"USER_RATE"`
+	ListenCert     string    `env:"LISTEN_CERT"`
+	ListenKey      string    `env:"LISTEN_KEY"`
+	ClientCA       string    `env:"CLIENT_CA"`
+	AdminToken     string    `env:"ADMIN_TOKEN"`
+	AllowAddresses []network `env:"ALLOW_ADDRESSES"`
+	AllowPorts     []uint16  `env:"ALLOW_PORTS" envDefault:"80,443"`
+	ConnectTo      []string  `env:"CONNECT_TO"`
+	UpstreamCA     string    `env:"UPSTREAM_CA"`
+	Egress         string    `env:"EGRESS" envDefault:"open"`
+	UpstreamProxy  string    `env:"UPSTREAM_PROXY"`
+	CACert         string    `env:"CA_CERT"`
+	CAKey          string    `env:"CA_KEY"`
 	// NameConstraints is on or off.
 	NameConstraints string `env:"NAME_CONSTRAINTS" envDefault:"on"`
 	Mode            string `env:"MODE" envDefault:"enforce"`
@@ -90,15 +88,9 @@ func (p program) config(f *flags) (*config, error) {
 		return nil, err
 	}
 	c := &config{}
-	err := env.ParseWithOptions(c, env.Options{
-		Environment: vars,
-		Prefix:      envPrefix,
-		FuncMap: map[reflect.Type]env.ParserFunc{
-			reflect.TypeFor[netip.Prefix](): func(s string) (any, error) { return parsePrefix(s) },
-		},
-	})
+	err := env.ParseWithOptions(c, env.Options{Environment: vars, Prefix: envPrefix})
 	if err != nil {
-		return nil, usageError{fmt.Errorf("read the environment: %w", err)}
+		return nil, wrongValue(err, vars)
 	}
 	if len(f.rules) > 0 {
 		c.Rules = f.rules
@@ -122,103 +114,6 @@ func (p program) config(f *flags) (*config, error) {
 		c.HashKeyFile = filepath.Join(c.Data, "hash.key")
 	}
 	return c, c.validate()
-}
-
-// testVariables begin the names of variables that belong to the project's own
-// tests and are none of the program's business.
-const testVariables = envPrefix + "TEST_"
-
-func unknownVariables(vars map[string]string) error {
-	known := variables(reflect.TypeFor[config]())
-	var unknown []string
-	for name := range vars {
-		if strings.HasPrefix(name, envPrefix) && !strings.HasPrefix(name, testVariables) && !slices.Contains(known, name) {
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	slices.Sort(unknown)
-	slices.Sort(known)
-	what, hint := "variable", "the variables are "+strings.Join(known, ", ")
-	if len(unknown) > 1 {
-		what = "variables"
-	}
-	for _, name := range slices.Backward(unknown) {
-		if meant := rules.DidYouMean(strings.TrimPrefix(name, envPrefix), trimAll(known)); meant != "" {
-			hint = strings.Replace(meant, `"`, `"`+envPrefix, 1) + " " + hint
-		}
-	}
-	return usageError{hinted(fmt.Errorf("unknown %s %s in the environment", what, strings.Join(unknown, ", ")), "%s", hint)}
-}
-
-// variables are the names of all variables that a struct and those in it are
-// read from.
-func variables(t reflect.Type) []string {
-	var names []string
-	for f := range t.Fields() {
-		switch name := f.Tag.Get("env"); {
-		case name != "":
-			names = append(names, envPrefix+name)
-		case f.Type.Kind() == reflect.Struct:
-			names = append(names, variables(f.Type)...)
-		}
-	}
-	return names
-}
-
-// trimAll takes the prefix, which all variables have, off their names.
-func trimAll(names []string) []string {
-	var out []string
-	for _, name := range names {
-		out = append(out, strings.TrimPrefix(name, envPrefix))
-	}
-	return out
-}
-
-// wrongLists finds what the library that reads variables has no good words for.
-func wrongLists(vars map[string]string) error {
-	for _, list := range []struct {
-		name  string
-		wrong func(string) string // the hint, or ""
-	}{
-		{"ALLOW_ADDRESSES", wrongAddress},
-		{"ALLOW_PORTS", func(s string) string {
-			if n, err := strconv.ParseUint(s, 10, 16); err != nil || n == 0 {
-				return "write the numbers of ports, for instance 80,443,8443"
-			}
-			return ""
-		}},
-	} {
-		text := vars[envPrefix+list.name]
-		if text == "" {
-			continue
-		}
-		for one := range strings.SplitSeq(text, ",") {
-			if hint := list.wrong(one); hint != "" {
-				return usageError{hinted(fmt.Errorf("%s%s has %q", envPrefix, list.name, one), "%s", hint)}
-			}
-		}
-	}
-	return nil
-}
-
-// wrongAddress is the hint for what is no address and no CIDR. An address that
-// ends in 0 was most likely meant to be a network.
-func wrongAddress(s string) string {
-	p, err := parsePrefix(s)
-	switch {
-	case err != nil:
-		return "write 127.0.0.0/8, or 127.0.0.1/32 for one"
-	case strings.Contains(s, "/") || !p.Addr().Is4() || p.Addr().As4()[3] != 0:
-		return ""
-	}
-	a, bits := p.Addr().As4(), 24
-	for bits > 8 && a[bits/8-1] == 0 {
-		bits -= 8
-	}
-	return fmt.Sprintf("write %s/%d, or %s/32 for one", p.Addr(), bits, p.Addr().Next())
 }
 
 func (c *config) validate() error {
@@ -305,19 +200,6 @@ func (c *config) connectTo() (map[string]string, error) {
 		m[strings.ToLower(from)] = to
 	}
 	return m, nil
-}
-
-// parsePrefix reads a CIDR, or an address as the prefix of itself alone.
-func parsePrefix(s string) (netip.Prefix, error) {
-	s = strings.TrimSpace(s)
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, fmt.Errorf("%q is no address and no CIDR such as 10.0.0.0/8", s)
-	}
-	return p.Masked(), nil
 }
 
 // dataDir is where the platform keeps a program's data.

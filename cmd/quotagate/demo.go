@@ -99,7 +99,7 @@ func demoConfig(dir string, slack *pretendSlack) (*config, error) {
 		Store:           "memory",
 		Data:            filepath.Join(dir, "data"),
 		HashKeyFile:     filepath.Join(dir, "data", "hash.key"),
-		AllowAddresses:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+		AllowAddresses:  []network{network(netip.MustParsePrefix("127.0.0.1/32"))},
 		AllowPorts:      []uint16{443},
 		ConnectTo:       []string{pretendHost + ":443=" + slack.addr()},
 		UpstreamCA:      slack.caFile,

@@ -35,7 +35,7 @@ func TestEveryLimitHasARange(t *testing.T) {
 			_, err := program{env: []string{"HOME=" + t.TempDir(), envPrefix + b.name + "=" + wrong}}.config(&flags{})
 			if err == nil {
 				t.Errorf("%s takes %s", b.name, wrong)
-			} else if !strings.Contains(err.Error(), "between") && !strings.Contains(err.Error(), "read the environment") {
+			} else if !strings.Contains(err.Error(), "between") && !strings.HasPrefix(err.Error(), envPrefix+b.name+" is ") {
 				t.Errorf("%s=%s: %v", b.name, wrong, err)
 			}
 		}

@@ -42,7 +42,7 @@ func (s *service) dialer(roots *x509.CertPool, pseudonym string) (*proxy.Dialer,
 	}
 	own := []netip.AddrPort{addrPortOf(s.front), addrPortOf(s.back)}
 	return &proxy.Dialer{
-		AllowAddresses: s.cfg.AllowAddresses,
+		AllowAddresses: prefixes(s.cfg.AllowAddresses),
 		AllowPorts:     ports,
 		ConnectTo:      to,
 		Own:            func() []netip.AddrPort { return own },

@@ -54,6 +54,12 @@ func (p program) userAddCommand(f *flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// Users come before the first run of a proxy that others can reach.
+			if c.ProxyUsers == "" {
+				if err := c.makeDataDir(); err != nil {
+					return err
+				}
+			}
 			password, err := p.askPassword(name)
 			if err != nil {
 				return err
@@ -85,7 +91,10 @@ func (p program) userRemoveCommand(f *flags) *cobra.Command {
 		Short: "a user",
 		Args:  argCount(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			file, _, err := p.usersFile(f)
+			file, c, err := p.usersFile(f)
+			if err == nil {
+				err = c.named(f)
+			}
 			if err != nil {
 				return err
 			}
@@ -108,16 +117,20 @@ func (p program) userListCommand(f *flags) *cobra.Command {
 		Short: "the names in the users file",
 		Args:  argCount(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			file, _, err := p.usersFile(f)
+			file, c, err := p.usersFile(f)
+			if err == nil {
+				err = c.named(f)
+			}
 			if err != nil {
 				return err
 			}
 			data, err := os.ReadFile(file)
 			if errors.Is(err, fs.ErrNotExist) {
+				fmt.Fprintf(p.stderr, "There are no users: %s is not there. `quotagate user add NAME` makes it.\n", file)
 				return nil
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("read the users file: %w", err)
 			}
 			for line := range strings.Lines(string(data)) {
 				if name, _, ok := userLine(line); ok {
@@ -138,10 +151,7 @@ func (p program) usersFile(f *flags) (string, *config, error) {
 	if c.ProxyUsers != "" {
 		return c.ProxyUsers, c, nil
 	}
-	if err := c.named(f); err != nil {
-		return "", nil, err
-	}
-	return filepath.Join(c.Data, "users"), c, c.makeDataDir()
+	return filepath.Join(c.Data, "users"), c, nil
 }
 
 // checkUserName refuses names that a line of the file, or Basic credentials,
