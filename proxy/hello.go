@@ -78,7 +78,7 @@ func readHello(c net.Conn, early []byte, within time.Duration) (hello, error) {
 // one is let be at once.
 func readHead(rec *recorder) (hello, error) {
 	for {
-		_, _, whole := bytes.Cut(rec.raw, []byte("\r\n\r\n"))
+		_, _, whole := bytes.Cut(withoutEmptyLines(rec.raw), []byte("\r\n\r\n"))
 		if !looksLikeHTTP(rec.raw) {
 			return hello{raw: rec.raw}, nil
 		}
@@ -89,7 +89,7 @@ func readHead(rec *recorder) (hello, error) {
 			return hello{raw: rec.raw}, fmt.Errorf("read the head of a request: %w", err)
 		}
 	}
-	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(rec.raw)))
+	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(withoutEmptyLines(rec.raw))))
 	if err != nil {
 		return hello{raw: rec.raw}, fmt.Errorf("read the head of a request: %w", err)
 	}
@@ -100,13 +100,19 @@ func readHead(rec *recorder) (hello, error) {
 	return hello{raw: rec.raw, name: strings.ToLower(host)}, nil
 }
 
+// withoutEmptyLines is b from its request line on: servers skip what empty
+// lines stand before it (RFC 9112, 2.2).
+func withoutEmptyLines(b []byte) []byte { return bytes.TrimLeft(b, "\r\n") }
+
 // looksLikeHTTP reports whether b begins with a request line of HTTP/1, or is so
 // short that it may still become one.
 func looksLikeHTTP(b []byte) bool {
+	b = withoutEmptyLines(b)
 	line, _, whole := bytes.Cut(b, []byte("\n"))
 	if whole {
 		line = bytes.TrimSuffix(line, []byte("\r"))
-		return bytes.HasSuffix(line, []byte(" HTTP/1.1")) || bytes.HasSuffix(line, []byte(" HTTP/1.0"))
+		last := bytes.LastIndexByte(line, ' ')
+		return last > 0 && bytes.HasPrefix(line[last:], []byte(" HTTP/1.")) // servers take any minor version for 1.1
 	}
 	method, _, _ := bytes.Cut(line, []byte(" "))
 	for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {

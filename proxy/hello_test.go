@@ -118,6 +118,8 @@ func TestAPlainRequestNamesItsHost(t *testing.T) {
 		"POST /send HTTP/1.1\r\nHost: Chat.Example:80\r\n\r\nbody":     "chat.example",
 		"GET http://chat.example/send HTTP/1.1\r\nHost: other\r\n\r\n": "chat.example",
 		"HEAD / HTTP/1.0\r\nHost: chat.example\r\n\r\n":                "chat.example",
+		"\r\n\r\nPOST /send HTTP/1.1\r\nHost: chat.example\r\n\r\n":    "chat.example",
+		"POST /send HTTP/1.2\r\nHost: chat.example\r\n\r\n":            "chat.example",
 		"GET / HTTP/1.0\r\n\r\n":                                       "",
 		"HELO there\r\n":                                               "",
 	} {
