@@ -68,7 +68,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 	if r.ProtoMajor == 1 {
 		client.conn = t.conn
 	}
-	client.path = pathAsSent(r, t)
+	client.path = pathAsSent(r)
 	out := outgoing(WithClient(withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...)), &client), r, t, upgrade)
 	sending := watch(out)
 	resp, err := s.cfg.Transport.RoundTrip(out)

@@ -80,7 +80,7 @@ const tlsHandshake = 0x16
 func (s *Server) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		NextProtos: []string{"h2", "http/1.1", "http/1.0"}, // who offers only the last (curl --http1.0) is served too
 		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			name := h.ServerName
 			if tagged, ok := h.Conn.(*taggedConn); ok && (name == "" || !s.cfg.Rules().Names(name)) {

@@ -10,10 +10,9 @@ import (
 )
 
 // pathAsSent is a request's path as it stands in its request line, where
-// net/url would write another; else "". A parent proxy takes no opaque URL of
-// http, so there it is written anew.
-func pathAsSent(r *http.Request, t target) string {
-	if r.URL.RawPath == "" || t.scheme != "https" {
+// net/url would write another; else "".
+func pathAsSent(r *http.Request) string {
+	if r.URL.RawPath == "" {
 		return ""
 	}
 	path, _, _ := strings.Cut(r.RequestURI, "?")

@@ -30,10 +30,14 @@ var asCame = []string{
 }
 
 func TestTheTargetGoesAsItCame(t *testing.T) {
-	for _, door := range []string{"HTTP/1.1", "HTTP/2", "absolute form"} {
+	for _, door := range []string{"HTTP/1.1", "HTTP/2", "absolute form", "absolute form, http"} {
 		w := newWorld(t, five, http1Upstream)
 		origin := newRecorder(t, &w.service.TLS.Certificates[0])
 		w.dialTo["chat.example:443"] = origin.addr
+		if door == "absolute form, http" {
+			origin = newRecorder(t, nil)
+			w.dialTo["chat.example:80"] = origin.addr
+		}
 		for _, target := range asCame {
 			before := len(origin.requests())
 			var status int
@@ -44,6 +48,8 @@ func TestTheTargetGoesAsItCame(t *testing.T) {
 				status = w.framed(t).do([]field{{":method", "GET"}, {":path", target}}, "")
 			case "absolute form":
 				status = w.raw(t, "GET https://chat.example"+target+" HTTP/1.1\r\nHost: chat.example\r\n\r\n").StatusCode
+			case "absolute form, http":
+				status = w.raw(t, "GET http://chat.example"+target+" HTTP/1.1\r\nHost: chat.example\r\n\r\n").StatusCode
 			}
 			got := origin.requests()[before:]
 			if status != 200 || len(got) != 1 || got[0].line != "GET "+target+" HTTP/1.1" {

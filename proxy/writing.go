@@ -27,8 +27,14 @@ func writeResponse(w http.ResponseWriter, resp *http.Response) {
 	for name := range resp.Trailer {
 		h.Add("Trailer", name)
 	}
+	if announced > 0 && resp.Request != nil && resp.Request.Method != http.MethodHead {
+		delete(h, "Content-Length") // HTTP/2 has both, HTTP/1.1 trailers only without (RFC 9112, 7.1.2)
+	}
 	if resp.Close && resp.StatusCode == http.StatusProxyAuthRequired {
 		h.Set("Connection", "close")
+	}
+	if resp.StatusCode == http.StatusNotModified {
+		lengthOfNothing(h)
 	}
 	w.WriteHeader(resp.StatusCode)
 	if resp.ContentLength != 0 {
@@ -50,6 +56,17 @@ func writeResponse(w http.ResponseWriter, resp *http.Response) {
 	}
 	for name, values := range resp.Trailer {
 		h[http.TrailerPrefix+name] = values
+	}
+}
+
+// lengthOfNothing keeps what a 304 says of the answer that it stands for (RFC
+// 9110, 15.4.5). net/http's server drops both fields by their usual spelling.
+func lengthOfNothing(h http.Header) {
+	for usual, kept := range map[string]string{"Content-Length": "content-length", "Content-Type": "content-type"} {
+		if values := h[usual]; len(values) > 0 {
+			h[kept] = values
+		}
+		delete(h, usual)
 	}
 }
 
