@@ -150,6 +150,10 @@ func (b *bridge) join(client net.Conn) {
 		return
 	}
 	defer proxy.Close()
+	// As little as a client's own socket: the kernel would let both grow to
+	// megabytes, in which a slow reader's answer disappears.
+	proxy.(*net.TCPConn).SetReadBuffer(64 << 10)
+	client.(*net.TCPConn).SetWriteBuffer(64 << 10)
 	fmt.Fprintf(proxy, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", b.target, b.target)
 	var head strings.Builder
 	for one := make([]byte, 1); !strings.HasSuffix(head.String(), "\r\n\r\n"); {

@@ -2,7 +2,7 @@
 # Install what the tests drive the proxy with, where it is missing: curl,
 # openssl, strace, util-linux (unshare, nsenter), redis-server (which is Sentinel
 # too), Chromium and the certutil that fills its certificate database, nghttp,
-# slowhttptest and h2spec, Python with requests and httpx, Node with the packages
+# slowhttptest and h2spec, Python with requests, httpx and h2, Node with the packages
 # of e2e/clients. Quiet and quick when nothing is missing. Starts no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -105,11 +105,12 @@ python_with() {
 }
 python_with requests || missing+=($(package python3-requests python3-requests py3-requests -))
 python_with httpx    || missing+=($(package python3-httpx python3-httpx py3-httpx -))
+python_with h2       || missing+=($(package python3-h2 python3-h2 py3-h2 -))
 
 if [ ${#missing[@]} -gt 0 ]; then
 	install $(printf '%s\n' "${missing[@]}" | sort -u)
 fi
-for module in requests httpx; do
+for module in requests httpx h2; do
 	if ! python_with "$module" && has brew; then
 		python3 -m pip install --quiet --user --break-system-packages "$module"
 	fi
@@ -145,7 +146,7 @@ version() { # version COMMAND ARG…: its name and the first number that it prin
 browser=$(first chromium chromium-browser)
 versions=(
 	"$(version curl --version)" "$(version openssl version)" "$(version redis-server --version)"
-	"$(version node --version)" "python requests and httpx"
+	"$(version node --version)" "python requests, httpx and h2"
 	"$(version "${browser:-chromium}" --version)" "$(has certutil && echo certutil || echo NO certutil)"
 	"$(version nghttp --version)" "$(version slowhttptest -h)"
 	"$([ -x "$bin/h2spec" ] && echo h2spec 2.2.1 || echo NO h2spec)" "$(version strace --version)"
