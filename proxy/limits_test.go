@@ -85,6 +85,8 @@ func hungUp(t *testing.T, c net.Conn) {
 
 func (w *world) wantRefused(b proxy.Bound, n int64) {
 	w.t.Helper()
+	// A connection may be seen to end before what ended it is counted.
+	eventually(w.t, fmt.Sprintf("%s counts %d, want %d", b, w.server.Refused(b), n), func() bool { return w.server.Refused(b) >= n })
 	if got := w.server.Refused(b); got != n {
 		w.t.Errorf("%s counts %d, want %d", b, got, n)
 	}
@@ -265,13 +267,22 @@ func TestBodiesThatStandStillAreToldAndThoseThatMoveAreNot(t *testing.T) {
 				if status, word := send(15*soon, `{"to":`, `"bob"}`); status != http.StatusRequestTimeout || word != "slow" {
 					t.Errorf("a body that stands still: %d %q", status, word)
 				}
+				w.wantRefused(proxy.BoundBodyTime, 1)
 			} else {
-				c := w.dialInside("http/1.1")
-				io.WriteString(c, "POST /send HTTP/1.1\r\nHost: chat.example\r\nAuthorization: Bearer anna\r\nContent-Length: 20\r\n\r\n{\"to\":")
-				told(t, c, http.StatusRequestTimeout, "slow")
-				hungUp(t, c)
+				for i, expect := range []string{"", "Expect: 100-continue\r\n"} {
+					c := w.dialInside("http/1.1")
+					io.WriteString(c, "POST /send HTTP/1.1\r\nHost: chat.example\r\nAuthorization: Bearer anna\r\n"+expect+"Content-Length: 20\r\n\r\n")
+					if asked := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n")); expect != "" {
+						if _, err := io.ReadFull(c, asked); err != nil {
+							t.Fatal(err)
+						}
+					}
+					io.WriteString(c, `{"to":`)
+					told(t, c, http.StatusRequestTimeout, "slow")
+					hungUp(t, c)
+					w.wantRefused(proxy.BoundBodyTime, int64(i+1))
+				}
 			}
-			w.wantRefused(proxy.BoundBodyTime, 1)
 			if n := w.service.messages.Load(); n != 1 {
 				t.Errorf("the service saw %d messages, want 1", n)
 			}
@@ -293,6 +304,37 @@ func TestAnswersThatNobodyTakesEnd(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestATunnelThatMovesOutlivesTheTimeOfAnswers(t *testing.T) {
+	const enough = 200 * time.Millisecond
+	w := newWorld(t, five, limited(proxy.Limits{BodyTime: enough}))
+	w.echo(t)
+	c := w.dialConnect("other.example:443")
+	tick := time.NewTicker(enough / 10)
+	defer tick.Stop()
+	for begin := time.Now(); time.Since(begin) < 3*enough; <-tick.C {
+		got := make([]byte, 4)
+		if _, err := io.WriteString(c, "ping"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != "ping" {
+			t.Fatalf("after %v: %q %v", time.Since(begin), got, err)
+		}
+	}
+	if n := w.server.Refused(proxy.BoundAnswerTime); n != 0 {
+		t.Errorf("%d answers took too long", n)
+	}
+}
+
+func TestLargeBodiesLeaveRoomForUsualOnes(t *testing.T) {
+	w := newWorld(t, five, func(_ *world, _ *proxy.Config, e *proxy.Enforcer) { e.MaxBuffered = 1 << 20 })
+	big := w.dialInside("http/1.1")
+	go fmt.Fprintf(big, "POST /send HTTP/1.1\r\nHost: chat.example\r\nAuthorization: Bearer anna\r\nContent-Length: %d\r\n\r\n%s", 2<<20, strings.Repeat(" ", 900<<10))
+	told(t, big, http.StatusServiceUnavailable, "busy") // there would be room, if all of it were for such
+	if n := w.service.messages.Load(); n != 0 {
+		t.Errorf("the service saw %d messages", n)
+	}
+}
 
 func TestBodiesInMemoryAreBoundedInAll(t *testing.T) {
 	w := newWorld(t, five, func(_ *world, _ *proxy.Config, e *proxy.Enforcer) { e.MaxBuffered = 1 << 20 })
