@@ -262,6 +262,15 @@ func (a *Authority) Outside(patterns []string) []string {
 	return slices.DeleteFunc(slices.Clone(patterns), func(p string) bool { return permitsPattern(cas, p) })
 }
 
+// NextOutside is Outside for the CA that waits to follow, if one does.
+func (a *Authority) NextOutside(patterns []string) (outside []string, waits bool) {
+	next := a.current().others
+	if a.files.brought || len(next) == 0 {
+		return nil, false
+	}
+	return slices.DeleteFunc(slices.Clone(patterns), func(p string) bool { return permitsPattern(next, p) }), true
+}
+
 // Fingerprint is the SHA-256 of a certificate as openssl and the trust stores
 // of the platforms print it: upper-case pairs joined by colons.
 func Fingerprint(c *x509.Certificate) string {

@@ -105,6 +105,11 @@ func TestAHostOutsideTheCAIsRefusedAloud(t *testing.T) {
 	if status != http.StatusServiceUnavailable || word != "authority" {
 		t.Errorf("CONNECT: %d %q, want 503 authority", status, word)
 	}
+	g.verb(t, "ca", "rotate")
+	if check := g.verb(t, "check", g.rulesFile); !strings.Contains(check, said) || !strings.Contains(check, "quotagate ca rotate --finish") {
+		t.Errorf("check, while the next CA waits: %s", check)
+	}
+	g.verb(t, "ca", "rotate", "--cancel")
 	g.verb(t, "ca", "rotate", "--now")
 	if err := g.connects(t, "new.example", g.verb(t, "ca", "export")); err != nil {
 		t.Errorf("after the rotation: %v", err)

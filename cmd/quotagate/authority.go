@@ -21,6 +21,9 @@ import (
 // rotateHint is how a CA with other limits, or another end, is made.
 const rotateHint = "`quotagate ca rotate` makes the next one, while this one goes on"
 
+// finishHint is for a next CA that waits.
+const finishHint = "the next one waits: once clients trust it, `quotagate ca rotate --finish` lets it sign"
+
 // endsSoon is how long before the CA's end a person is told, and at most the
 // last third of its life. All clients have to be reached in that time.
 const endsSoon = 60 * 24 * time.Hour
@@ -199,10 +202,11 @@ func caWarnings(c *config, ca *certs.Authority, set *rules.Set) []caWarning {
 		return all
 	}
 	if _, limited := ca.Limits(); !limited && !ca.Brought() && len(beyond) == 0 {
-		all = append(all, caWarning{
-			what: "the CA may sign for every host, not for those of the rules alone",
-			hint: rotateHint + ", which is limited to them",
-		})
+		hint := "`quotagate ca rotate` makes the next one, limited to them, while this one goes on"
+		if _, waits := ca.NextOutside(nil); waits {
+			hint = finishHint
+		}
+		all = append(all, caWarning{what: "the CA may sign for every host, not for those of the rules alone", hint: hint})
 	}
 	return append(all, outsideWarnings(ca, set)...)
 }
@@ -217,8 +221,14 @@ func outsideWarnings(ca *certs.Authority, set *rules.Set) []caWarning {
 		return nil
 	}
 	hint := rotateHint + ", for these hosts too"
-	if ca.Brought() {
+	left, waits := ca.NextOutside(set.Hosts())
+	switch {
+	case ca.Brought():
 		hint = "its owner has to issue a wider one"
+	case waits && len(left) == 0:
+		hint = finishHint
+	case waits:
+		hint = "the next one, which waits, leaves out some too: `quotagate ca rotate --cancel` removes it, and `quotagate ca rotate` makes another"
 	}
 	return []caWarning{{
 		what: "the CA's name constraints leave out " + someOf(outside) + ": connections to it are refused (503, authority)",
@@ -233,6 +243,9 @@ func caEnd(ca *certs.Authority, now time.Time) (caWarning, bool) {
 		return caWarning{}, false
 	}
 	hint := rotateHint
+	if _, waits := ca.NextOutside(nil); waits {
+		hint = finishHint
+	}
 	if ca.Brought() {
 		hint = "its owner has to renew it"
 	}

@@ -116,6 +116,7 @@ func (s *summary) nothing(out io.Writer, after admin.Status) {
 		fmt.Fprintf(out, "quotagate: warning: %s opened%s, but no request came: the program seems not to trust quotagate's certificate\n",
 			plural(intercepted, "connection was", "connections were"), who)
 		fmt.Fprintln(out, "hint: give it the file that `quotagate ca export` prints; a program that pins certificates cannot be governed")
+		fmt.Fprintln(out, "hint: if it was answered 503, the CA may not sign for the host; `quotagate check` says so, and the way out")
 	case tunnels > 0:
 		fmt.Fprintf(out, "quotagate: no message was seen%s; %s came through, to hosts that no rule names\n", who, plural(tunnels, "connection"))
 	default:
