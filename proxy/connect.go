@@ -57,7 +57,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 	joined := &tunnel{
 		client: raw, upstream: upstream, early: early, idle: s.limits.TunnelIdleTime, hello: s.limits.HandshakeTime, log: s.log,
 		allow: func(h hello) error {
-			if s.nameless(ctx, t, h) {
+			if s.nameless(ctx, t, h, upstream.RemoteAddr()) {
 				return errNameless
 			}
 			// Registered first: rules that change from here on close it.

@@ -8,6 +8,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -85,12 +86,17 @@ func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, add
 	g.seen, g.looked, g.of = found, now, set
 }
 
-// nameless reports whether a tunnel may carry what should be counted.
-func (s *Server) nameless(ctx context.Context, t target, h hello) bool {
+// nameless reports whether a tunnel may carry what should be counted. A name
+// of anybody's may lead to where a governed host lives, so of one it is the
+// address that counts to which it led.
+func (s *Server) nameless(ctx context.Context, t target, h hello, upstream net.Addr) bool {
 	if s.cfg.Addresses == nil || !h.tls || h.name != "" {
 		return false
 	}
 	at, err := netip.ParseAddr(t.host)
+	if to, ok := upstream.(*net.TCPAddr); err != nil && ok {
+		at, err = to.AddrPort().Addr(), nil
+	}
 	return err == nil && s.gazetteer.lives(ctx, s.cfg.Rules(), at, s.cfg.Addresses)
 }
 

@@ -52,3 +52,21 @@ func TestAGovernedHostIsNotReachedByItsAddress(t *testing.T) {
 		t.Errorf("the log does not say why: %s", log)
 	}
 }
+
+// Whoever has a name of their own can point it at a governed host's address.
+func TestAGovernedHostIsNotReachedByAnAliasWithoutAName(t *testing.T) {
+	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
+		c.Addresses = func(context.Context, string) []netip.Addr { return []netip.Addr{netip.MustParseAddr("127.0.0.1")} }
+	})
+	w.dialTo["alias.example:443"] = w.service.Listener.Addr().String()
+	for name, want := range map[string]bool{"": false, "alias.example": true} {
+		conn, br := w.dial(t)
+		if resp := w.rawKept(t, conn, br, "CONNECT alias.example:443 HTTP/1.1\r\nHost: alias.example:443\r\n\r\n"); resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
+		err := tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true}).Handshake()
+		if (err == nil) != want {
+			t.Errorf("as %q: %v", name, err)
+		}
+	}
+}
