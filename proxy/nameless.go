@@ -1,9 +1,9 @@
 package proxy
 
-// Connections to a bare address whose TLS asks for nobody by name: nobody can
-// see which host they mean. One that leads to where a governed host lives may
-// carry its messages uncounted, and is closed; all others are let be, since to
-// go by address is common for what is no web service.
+// Tunnels whose TLS asks for nobody by name, or that have no TLS: nobody can see
+// which hosts all their requests mean. One that leads to where a governed host
+// lives may carry its messages uncounted, and is closed; all others are let be,
+// since to go by address is common for what is no web service.
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 )
 
 // errNameless ends a tunnel that may lead to a governed host.
-var errNameless = errors.New("the client went to the address of a governed host and named none, so nobody could count what it sends; let it go by name")
+var errNameless = errors.New("the client went to the address of a governed host, and TLS named none, so nobody could count what it sends; let it go by name")
 
 const (
 	// lookedUpFor is how long the addresses of the hosts are taken for known;
@@ -90,7 +90,7 @@ func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, add
 // of anybody's may lead to where a governed host lives, so of one it is the
 // address that counts to which it led.
 func (s *Server) nameless(ctx context.Context, t target, h hello, upstream net.Addr) bool {
-	if s.cfg.Addresses == nil || !h.tls || h.name != "" {
+	if s.cfg.Addresses == nil || h.tls && h.name != "" {
 		return false
 	}
 	at, err := netip.ParseAddr(t.host)

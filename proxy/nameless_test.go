@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -48,7 +49,7 @@ func TestAGovernedHostIsNotReachedByItsAddress(t *testing.T) {
 	if n := asked.Load(); n != 1 {
 		t.Errorf("the host was looked up %d times", n)
 	}
-	if log := w.log.String(); !strings.Contains(log, "named none") {
+	if log := w.log.String(); !strings.Contains(log, "TLS named none") {
 		t.Errorf("the log does not say why: %s", log)
 	}
 }
@@ -68,5 +69,30 @@ func TestAGovernedHostIsNotReachedByAnAliasWithoutAName(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("as %q: %v", name, err)
 		}
+	}
+}
+
+// Without TLS only the first request of a connection could be looked at.
+func TestAGovernedHostIsNotReachedByAnAliasWithoutTLS(t *testing.T) {
+	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
+		c.Addresses = func(context.Context, string) []netip.Addr { return []netip.Addr{netip.MustParseAddr("127.0.0.1")} }
+	})
+	seen := newPlainService(t, w)
+	w.dialTo["alias.example:80"] = w.dialTo["chat.example:80"]
+	for _, first := range []string{
+		"GET / HTTP/1.1\r\nHost: alias.example\r\n\r\nPOST /send HTTP/1.1\r\nHost: chat.example\r\nContent-Length: 0\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+	} {
+		conn, br := w.dial(t)
+		if resp := w.rawKept(t, conn, br, "CONNECT alias.example:80 HTTP/1.1\r\nHost: alias.example:80\r\n\r\n"); resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
+		io.WriteString(conn, first)
+		if n, err := io.Copy(io.Discard, br); n > 0 {
+			t.Errorf("%.20q was answered with %d bytes, %v", first, n, err)
+		}
+	}
+	if n := seen.Load(); n != 0 {
+		t.Errorf("%d requests arrived", n)
 	}
 }
