@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,7 +30,7 @@ func TestHTTP2InsideAnInterceptionIsAsGoodAsABareServer(t *testing.T) {
 		connectTo: bridged.target + "=" + local,
 		env:       []string{"QUOTAGATE_ALLOW_PORTS=80,443," + bridged.port},
 	})
-	bridged.proxy = g.listen
+	bridged.proxy.Store(g.listen)
 
 	var bare, through map[string]bool
 	var both sync.WaitGroup
@@ -115,7 +116,7 @@ func h2spec(t *testing.T, address string) map[string]bool {
 // for tools that know no proxy.
 type bridge struct {
 	target, port string // the bridge's own address is what it asks for
-	proxy        string
+	proxy        atomic.Value
 }
 
 func newBridge(t *testing.T, host string) *bridge {
@@ -145,7 +146,7 @@ func newBridge(t *testing.T, host string) *bridge {
 
 func (b *bridge) join(client net.Conn) {
 	defer client.Close()
-	proxy, err := net.Dial("tcp", b.proxy)
+	proxy, err := net.Dial("tcp", fmt.Sprint(b.proxy.Load()))
 	if err != nil {
 		return
 	}

@@ -23,7 +23,7 @@ func TestWhatClientsDoOnTheWireWorksThroughAnInterception(t *testing.T) {
 		connectTo: bridged.target + "=" + origin.secure + ",localhost:80=" + origin.plain,
 		env:       []string{"QUOTAGATE_ALLOW_PORTS=80,443," + bridged.port},
 	})
-	bridged.proxy = g.listen
+	bridged.proxy.Store(g.listen)
 	url := "https://" + bridged.target
 	w := g.byHand()
 

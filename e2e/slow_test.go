@@ -47,7 +47,7 @@ func TestSlowClientsAreLetGoAndOthersAreServedMeanwhile(t *testing.T) {
 				env: []string{"QUOTAGATE_ALLOW_PORTS=80,443," + bridged.port,
 					"QUOTAGATE_HEADER_TIMEOUT=2s", "QUOTAGATE_BODY_TIMEOUT=2s", "QUOTAGATE_IDLE_TIMEOUT=1m"},
 			})
-			bridged.proxy = g.listen
+			bridged.proxy.Store(g.listen)
 			for i, a := range tc.args {
 				if a == "PROXY" {
 					tc.args[i] = g.listen
