@@ -33,9 +33,7 @@ func WithClient(ctx context.Context, c *Client) context.Context {
 
 // ClientOf returns who a request comes from; a Client without an address where
 // nobody told.
-func ClientOf(ctx context.Context) *Client { return clientOf(ctx) }
-
-func clientOf(ctx context.Context) *Client {
+func ClientOf(ctx context.Context) *Client {
 	if c, ok := ctx.Value(clientKey{}).(*Client); ok {
 		return c
 	}

@@ -125,13 +125,13 @@ func (e *Enforcer) RoundTrip(req *http.Request) (resp *http.Response, err error)
 	if resp := e.turnAway(req); resp != nil {
 		return resp, nil
 	}
-	r, err = e.read(req)
+	err = e.read(req, &r)
 	switch {
 	case err != nil:
 		closeBody(req)
 		return nil, err
 	case r.barrier != nil:
-		return r.bar(*r.barrier)
+		return r.bar()
 	}
 	if r.unknown && e.Unmatched != nil {
 		e.Unmatched(r.service)
@@ -169,20 +169,21 @@ func (r *reading) done() {
 	}
 }
 
-// read finds out what a request sends. The error is the client's.
-func (e *Enforcer) read(req *http.Request) (reading, error) {
+// read finds out what a request sends; r is to be done, whatever it returns.
+// The error is the client's.
+func (e *Enforcer) read(req *http.Request, r *reading) error {
 	if req.URL.Opaque != "" { // it is sent as it stands, and has no path to match
-		return reading{}, requestError{errOpaque}
+		return requestError{errOpaque}
 	}
 	set := e.Rules()
-	client := clientOf(req.Context())
+	client := ClientOf(req.Context())
 	call := callOf(req, client)
 	call.MaxBody = e.maxBody()
 	sight := set.Look(&call)
-	r := reading{e: e, set: set, client: client, sight: &sight, service: sight.Service(), req: req}
+	*r = reading{e: e, set: set, client: client, sight: &sight, service: sight.Service(), req: req}
 	socket := opensSocket(&sight, req)
 	if !sight.Message() || socket && set.Mode() != "shadow" {
-		return r, r.nothing(nil)
+		return r.nothing(nil)
 	}
 	// The body is read to its end before anything waits: net/http notices
 	// that a client has left only once its request was read.
@@ -192,21 +193,19 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 	case errors.Is(err, errTooLarge):
 		e.tooLarge.Add(1)
 		r.req, r.barrier = withRest(req, body), &tooLarge
-		return r, nil
+		return nil
 	case err != nil:
-		r.portion.release()
-		return reading{}, requestError{err}
+		return requestError{err}
 	}
 	sending, gone, err := e.takeApart(req, &sight, body)
 	switch {
 	case gone != nil:
-		r.portion.release()
-		return reading{}, gone
+		return gone
 	case err != nil:
 		r.req, r.barrier = withBody(req, body), unread(err)
 	case sending == nil:
 		r.req = withBody(req, body)
-		return r, r.nothing(body)
+		return r.nothing(body)
 	default:
 		sending.Messages = append(sending.Messages, sight.Calls()...)
 		r.govern(sending, body)
@@ -214,7 +213,7 @@ func (e *Enforcer) read(req *http.Request) (reading, error) {
 			r.transit.goesAnyway(unmatched.name, true)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // govern makes a transit of what the request sends.

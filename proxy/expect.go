@@ -41,7 +41,7 @@ func (e *Enforcer) turnAway(req *http.Request) *http.Response {
 	if !stopping && !expects(req) || req.URL.Opaque != "" {
 		return nil
 	}
-	set, client := e.Rules(), clientOf(req.Context())
+	set, client := e.Rules(), ClientOf(req.Context())
 	call := callOf(req, client)
 	sight := set.Look(&call)
 	if !sight.Message() || opensSocket(&sight, req) || !stopping && sight.NeedsBody() {

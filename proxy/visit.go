@@ -195,7 +195,11 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 // stoodStill reports a request that was broken off because its body did not
 // come.
 func stoodStill(r *http.Request) bool {
-	b, ok := r.Body.(*pacedBody)
+	body := r.Body
+	if waits, ok := body.(*patientBody); ok {
+		body = waits.ReadCloser
+	}
+	b, ok := body.(*pacedBody)
 	return ok && b.visit.slow.Load()
 }
 
