@@ -1,7 +1,9 @@
 package proxy_test
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,6 +65,27 @@ func TestAPanicEndsItsRequestAlone(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Only a broken connection says that an answer is not whole.
+func TestAPanicWithinAnAnswerBreaksItOff(t *testing.T) {
+	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
+		c.Internal = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			_, _ = rw.Write([]byte("half"))
+			_ = http.NewResponseController(rw).Flush()
+			panic(bomb)
+		})
+	})
+	page := w.dialFront()
+	page.Write([]byte(getFront))
+	resp, err := http.ReadResponse(bufio.NewReader(page), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); string(body) != "half" || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%q %v", body, err)
 	}
 }
 

@@ -100,8 +100,19 @@ func TestAWiderLimitLetsWhatWaitsGoAtOnceAndInItsOrder(t *testing.T) {
 		q, c := w.newQueue(), w.client(h2)
 		w.send(c, "anna", "a")
 		w.next()
+		ctx, leave := context.WithCancel(t.Context())
+		gone := make(chan error)
+		go func() {
+			_, err := c.Do(w.message(ctx, "anna", "nobody"))
+			gone <- err
+		}()
+		w.next()
 		for _, to := range []string{"b", "c", "d", "e"} {
 			q.hold(c, "anna", to)
+		}
+		leave() // whose place is then another's
+		if r, err := w.next(), <-gone; r.Decision != proxy.DecisionCancel || err == nil {
+			t.Fatalf("%+v %v", r, err)
 		}
 		w.set.Store(loadRules(t, strings.Replace(minutely, "60s", "61s", 1)))
 		w.enforcer.RulesChanged() // narrower: they stay, in their order

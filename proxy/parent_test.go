@@ -2,9 +2,11 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"quotagate/proxy"
 )
@@ -316,6 +319,37 @@ func TestOnlyAddressesOfProxiesAreParents(t *testing.T) {
 }
 
 // TestTheEnvironmentNamesNoParent: HTTP_PROXY most likely names ourselves.
+// A parent that takes the connection and says nothing has the dialer's time.
+func TestAParentThatIsSilentIsGivenUp(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, scheme := range []string{"http", "https", "socks5"} {
+		parent, err := proxy.NewParent(scheme+"://"+l.Addr().String(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &proxy.Dialer{Parent: parent, Timeout: soon}
+		failed := make(chan error, 1)
+		go func() {
+			_, err := d.DialContext(context.Background(), "tcp", "chat.example.com:443")
+			failed <- err
+		}()
+		var told *proxy.ParentError
+		var late net.Error
+		select {
+		case err := <-failed:
+			if !errors.As(err, &told) || !errors.As(err, &late) || !late.Timeout() {
+				t.Errorf("%s: %v", scheme, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: it is still waited for", scheme)
+		}
+	}
+}
+
 func TestTheEnvironmentNamesNoParent(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
 		t.Setenv(name, "http://"+closedPort(t))

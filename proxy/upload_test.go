@@ -215,6 +215,24 @@ func TestABodyIsAskedForOnlyWhereItIsWanted(t *testing.T) {
 	}
 }
 
+// Whether there is room is asked before the body and with it, and taken once.
+func TestAMessageThatWasAskedForIsCountedOnce(t *testing.T) {
+	w := newWorld(t, five)
+	w.set.Store(mustLoad(t, byPath+"limits: [{name: chat.day, on: chat.message, allow: 1, per: day}]\n"))
+	req := w.message(t.Context(), "anna", "bob")
+	req.URL.Path = "/to/bob"
+	req.Header.Set("Expect", "100-continue")
+	resp, err := w.client(false).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	w.next()
+	if n := w.used("chat.day"); resp.StatusCode != 200 || n != 1 {
+		t.Errorf("%s, %d counted", resp.Status, n)
+	}
+}
+
 // The record of what is refused before its body came is as any other's.
 func TestWhatIsRefusedBeforeItsBodyIsRecorded(t *testing.T) {
 	w := newWorld(t, five)

@@ -291,6 +291,47 @@ func TestATornRecordIsNotTakenForAnOldOne(t *testing.T) {
 	}
 }
 
+// The journal is needed until the last of what it holds is in the tree.
+func TestWhatWasCarriedHalfWayIsStillInTheJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	d, err := openDisk(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group []image
+	for _, k := range five {
+		group = append(group, image{[]byte(k), seal([]byte("\x00\x00\x00\x00" + k))})
+	}
+	if err := d.write(group, 1); err != nil {
+		t.Fatal(err)
+	}
+	commit, commits := d.commit, 0
+	d.commit = func(tx *boltTx) error {
+		if commits++; commits > 1 {
+			return errors.Join(&os.PathError{Op: "write", Path: "ledger.db", Err: syscall.ENOSPC}, tx.Rollback())
+		}
+		return commit(tx)
+	}
+	note := d.journal.journalNote
+	note.first = d.journal.next
+	if err := d.carry(d.images.young, 2, 1, &note); !errors.Is(err, ErrStorage) || commits != 2 {
+		t.Fatalf("%v after %d commits", err, commits)
+	}
+	if err := errors.Join(d.journal.f.Close(), d.db.Close()); err != nil { // as a crash leaves it
+		t.Fatal(err)
+	}
+	again, err := openDisk(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = again.close() }()
+	for _, im := range group {
+		if v, err := again.get(im.key); err != nil || !bytes.Equal(v, im.value) {
+			t.Errorf("%s is %q, %v", im.key, v, err)
+		}
+	}
+}
+
 // A missing record at the end of the one half shows when the other goes on.
 func TestAGapBetweenTheHalvesIsFound(t *testing.T) {
 	c := &fakeClock{ms: t0}
