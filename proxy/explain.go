@@ -39,8 +39,9 @@ type Explanation struct {
 // Explain says what RoundTrip would do with req, were it made at the time at.
 // It reads the request and asks the ledger as RoundTrip does, but dry.
 func (e *Enforcer) Explain(ctx context.Context, req *http.Request, at time.Time) (*Explanation, error) {
-	r, err := e.read(req.WithContext(ctx))
-	if err != nil {
+	var r reading
+	defer r.done()
+	if err := e.read(req.WithContext(ctx), &r); err != nil {
 		return nil, err
 	}
 	x := &Explanation{Decision: "pass", Revision: r.set.Revision(), Service: r.service}

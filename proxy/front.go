@@ -103,7 +103,7 @@ type target struct {
 	tally  *tally   // of an intercepted connection
 }
 
-func (t target) addr() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
+func (t *target) addr() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
 
 type socketKey struct{}
 
@@ -233,7 +233,7 @@ func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
 		writeResponse(w, failed(r, &PortError{Host: host, Port: port}, ""))
 		return
 	}
-	s.serve(w, r, target{scheme: r.URL.Scheme, host: host, port: port, client: client, conn: socketOf(r.Context())})
+	s.serve(w, r, &target{scheme: r.URL.Scheme, host: host, port: port, client: client, conn: socketOf(r.Context())})
 }
 
 // notAProxyRequest answers somebody who opened the proxy's address itself.

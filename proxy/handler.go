@@ -17,7 +17,7 @@ import (
 
 // serveIntercepted takes a request from inside an intercepted connection.
 func (s *Server) serveIntercepted(w http.ResponseWriter, r *http.Request) {
-	t, ok := r.Context().Value(targetKey{}).(target)
+	t, ok := r.Context().Value(targetKey{}).(*target)
 	if !ok {
 		http.Error(w, "quotagate: no target", http.StatusInternalServerError)
 		return
@@ -25,8 +25,7 @@ func (s *Server) serveIntercepted(w http.ResponseWriter, r *http.Request) {
 	w, done := patiently(w, r)
 	defer done()
 	if !t.named(r.Host) || !sameHost(r, t) {
-		writeResponse(w, response(r, problem(http.StatusMisdirectedRequest,
-			"quotagate: the request's Host is not the host that the connection was opened for", nil)))
+		misdirected(w, r)
 		return
 	}
 	if t.host == InternalHost {
@@ -36,9 +35,16 @@ func (s *Server) serveIntercepted(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r, t)
 }
 
+// misdirected answers a request for another host than the connection's. It is a
+// function so that a held request's stack has no room for it.
+func misdirected(w http.ResponseWriter, r *http.Request) {
+	writeResponse(w, response(r, problem(http.StatusMisdirectedRequest,
+		"quotagate: the request's Host is not the host that the connection was opened for", nil)))
+}
+
 // serve sends one request on and its answer back. Everything that the rules
 // could see passes here.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	s.Counts.Requests.Add(1)
 	if refused := s.admit(r, t.client); refused != nil {
 		writeResponse(w, refused)
@@ -128,14 +134,14 @@ func malformed(r *http.Request) bool {
 }
 
 // named reports whether a Host means the target.
-func (t target) named(hostport string) bool {
+func (t *target) named(hostport string) bool {
 	host, port, err := splitTarget(hostport, t.scheme)
 	return err == nil && host == t.host && port == t.port
 }
 
 // sameHost takes the Host off a request of HTTP/2, which has it beside its
 // :authority, and reports whether it says the same (RFC 9113, 8.3.1).
-func sameHost(r *http.Request, t target) bool {
+func sameHost(r *http.Request, t *target) bool {
 	for _, h := range r.Header["Host"] {
 		if !t.named(h) {
 			return false
@@ -186,7 +192,7 @@ func (e *earlyAnswers) end() {
 
 // outgoing is the request as the service should see it: the client's own,
 // without what concerns only this connection.
-func outgoing(ctx context.Context, r *http.Request, t target, upgrade string) *http.Request {
+func outgoing(ctx context.Context, r *http.Request, t *target, upgrade string) *http.Request {
 	u := *r.URL
 	// Where it goes is the target, as it was checked, whatever way the client
 	// spells it; Host stays as it came.
@@ -249,7 +255,7 @@ func upgradeType(h http.Header) string {
 }
 
 // fail answers a request that has no answer. A client that has left gets none.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, t target, err error) {
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, t *target, err error) {
 	if stoodStill(r) { // net/http takes its deadline for the client's leaving
 		err = errSlowBody
 	} else if r.Context().Err() != nil {

@@ -191,7 +191,7 @@ type targetKey struct{}
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	for {
 		if tagged, ok := c.(*taggedConn); ok {
-			return context.WithValue(ctx, targetKey{}, tagged.target)
+			return context.WithValue(ctx, targetKey{}, &tagged.target)
 		}
 		wrapped, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -203,13 +203,15 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 
 // tallyOf is that of the intercepted connection a request came by, or nil.
 func tallyOf(ctx context.Context) *tally {
-	t, _ := ctx.Value(targetKey{}).(target)
-	return t.tally
+	if t, ok := ctx.Value(targetKey{}).(*target); ok {
+		return t.tally
+	}
+	return nil
 }
 
 // connOf is the client's connection that a request came by, or nil.
 func connOf(ctx context.Context) net.Conn {
-	if t, ok := ctx.Value(targetKey{}).(target); ok {
+	if t, ok := ctx.Value(targetKey{}).(*target); ok {
 		return t.conn
 	}
 	return socketOf(ctx)

@@ -27,7 +27,7 @@ type Visit struct {
 }
 
 // visited tells of a request that was no message.
-func (s *Server) visited(t target, status int) {
+func (s *Server) visited(t *target, status int) {
 	if s.cfg.Visited != nil && s.cfg.Rules().Names(t.host) {
 		s.cfg.Visited(Visit{Client: t.client, Host: t.host, Status: status})
 	}

@@ -215,5 +215,8 @@ func TestAnExplanationDoesNotSpeakForARate(t *testing.T) {
 		if err != nil || x.Decision != proxy.DecisionForward || x.Reason != want {
 			t.Errorf("%v, %s: %q, want %q", err, x.Decision, x.Reason, want)
 		}
+		if n := l.Buffered(); n != 0 {
+			t.Errorf("%d bytes of the body stay counted", n)
+		}
 	}
 }

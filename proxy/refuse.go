@@ -80,10 +80,10 @@ func unread(err error) *barrier {
 // bar refuses a request that could be a message and could not be read for
 // certain, or that names no account; in shadow mode it passes, and the record
 // says what would have been. Nothing is asked of the ledger.
-func (r *reading) bar(b barrier) (*http.Response, error) {
+func (r *reading) bar() (*http.Response, error) {
 	now := r.e.clock().Now()
 	t := &transit{e: r.e, req: r.req, client: r.client, set: r.set, id: newID(now), now: now}
-	return t.bar(r.req, r.service, b)
+	return t.bar(r.req, r.service, *r.barrier)
 }
 
 func (t *transit) bar(req *http.Request, service string, b barrier) (*http.Response, error) {
