@@ -51,6 +51,23 @@ func idleAfter(d time.Duration) option {
 	return func(_ *world, c *proxy.Config, _ *proxy.Enforcer) { c.WebSocketIdle = d }
 }
 
+func TestWebSocketsOfTheFrontAreBoundedAsTunnels(t *testing.T) {
+	w := newWorld(t, five, http1Upstream, limited(proxy.Limits{Tunnels: 1}))
+	ends := sockets(t, w)
+	atFront := strings.Replace(askForSocket, "/ws", "https://chat.example/ws", 1)
+	first, second := w.dialFront(), w.dialFront()
+	io.WriteString(first, atFront)
+	if resp, err := http.ReadResponse(bufio.NewReader(first), nil); err != nil || resp.StatusCode != 101 {
+		t.Fatalf("%v %v", resp, err)
+	}
+	io.WriteString(second, atFront)
+	told(t, second, http.StatusServiceUnavailable, "busy")
+	w.wantRefused(proxy.BoundTunnels, 1)
+	first.Close()
+	(<-ends).Close()
+	eventually(t, "a WebSocket keeps its place", func() bool { _, n := w.server.Open(); return n == 0 })
+}
+
 func TestASilentWebSocketIsClosedAndBothSidesAreTold(t *testing.T) {
 	w := newWorld(t, five, http1Upstream, idleAfter(200*time.Millisecond))
 	_, client, service := w.socket(t, sockets(t, w))

@@ -16,6 +16,10 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request, resp *h
 		writeResponse(w, response(r, problem(http.StatusBadGateway, "quotagate: the service switched to a protocol that was not asked for", nil)))
 		return
 	}
+	if !handOver(connOf(r.Context())) { // one of the front: others are counted since their CONNECT
+		writeResponse(w, failed(r, errNoRoom, ""))
+		return
+	}
 	maps.Copy(w.Header(), resp.Header)
 	w.WriteHeader(http.StatusSwitchingProtocols)
 	conn, rw, err := http.NewResponseController(w).Hijack()
