@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/elazarl/goproxy"
 
@@ -164,12 +165,15 @@ func (s *Server) identify(r *http.Request) (*Client, *http.Response) {
 		right := func() bool { return s.cfg.Authenticate(user, password) }
 		ok, wait := s.cfg.Guesses.check(r.Context(), r.RemoteAddr, right)
 		if wait > 0 {
+			if s.guessing.now(time.Now()) {
+				s.log.Warn("wrong passwords come from an address; it has to wait before it may try again", "client", r.RemoteAddr, "variable", "QUOTAGATE_GUESS_RATE")
+			}
 			return c, tooManyGuesses(r, wait)
 		}
 		c.Authenticated = ok
 	}
 	if !c.Authenticated {
-		return c, needCredentials(r)
+		return c, needCredentials(r, given)
 	}
 	return c, nil
 }
@@ -198,8 +202,12 @@ func proxyAuth(r *http.Request) (user, password string, ok bool) {
 	return strings.Cut(string(raw), ":")
 }
 
-func needCredentials(r *http.Request) *http.Response {
-	a := problem(http.StatusProxyAuthRequired, "quotagate: this proxy wants a user and a password", nil)
+func needCredentials(r *http.Request, given bool) *http.Response {
+	what := "quotagate: this proxy wants a user and a password"
+	if given {
+		what = "quotagate: the user or the password is wrong"
+	}
+	a := problem(http.StatusProxyAuthRequired, what, nil)
 	a.Header.Set("Proxy-Authenticate", `Basic realm="quotagate"`)
 	resp := response(r, a)
 	resp.Close = true

@@ -56,11 +56,10 @@ func (g *Guesses) check(ctx context.Context, addr string, right func() bool) (ok
 	}
 	// Taken before the password is looked at, and given back if it is right:
 	// many at once are no way round.
-	turn := turns.ReserveN(now, 1)
-	if wait := turn.DelayFrom(now); wait > 0 {
-		turn.CancelAt(now)
+	if !turns.AllowN(now, 1) {
 		g.Refused.Add(1)
-		return false, wait
+		short := 1 - turns.TokensAt(now)
+		return false, max(time.Duration(short*float64(g.every)), time.Millisecond)
 	}
 	select {
 	case g.hashing <- struct{}{}:
@@ -72,7 +71,7 @@ func (g *Guesses) check(ctx context.Context, addr string, right func() bool) (ok
 		g.Wrong.Add(1)
 		return false, 0
 	}
-	turn.CancelAt(now)
+	turns.AllowN(now, -1) // a turn that is due cannot be cancelled, but one can be added
 	return true, 0
 }
 

@@ -37,6 +37,8 @@ const (
 
 // A gazetteer knows where the governed hosts live. Its zero value is ready.
 type gazetteer struct {
+	looking sync.Mutex // held by who looks
+
 	mu     sync.Mutex
 	looked time.Time
 	of     *rules.Set // looked up for these
@@ -46,15 +48,25 @@ type gazetteer struct {
 // lives reports whether a governed host lives at an address. Hosts of a
 // wildcard have no list; those that do not resolve are nowhere.
 func (g *gazetteer) lives(ctx context.Context, set *rules.Set, at netip.Addr, addresses func(context.Context, string) []netip.Addr) bool {
-	// Who asks meanwhile waits for the one who looks.
+	now := time.Now()
+	if !g.fresh(set, now) {
+		// Who asks meanwhile waits: an old answer may lack the address.
+		g.looking.Lock()
+		if !g.fresh(set, now) {
+			g.look(ctx, set, now, addresses)
+		}
+		g.looking.Unlock()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := time.Now()
-	if g.of != set || now.Sub(g.looked) >= lookedUpFor {
-		g.look(ctx, set, now, addresses)
-	}
 	seen, ok := g.seen[at.Unmap().WithZone("")]
 	return ok && now.Sub(seen) < livedFor
+}
+
+func (g *gazetteer) fresh(set *rules.Set, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.of == set && now.Sub(g.looked) < lookedUpFor
 }
 
 func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, addresses func(context.Context, string) []netip.Addr) {
@@ -78,6 +90,8 @@ func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, add
 		})
 	}
 	_ = all.Wait() // none returns an error
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for a, at := range g.seen {
 		if _, again := found[a]; !again && now.Sub(at) < livedFor {
 			found[a] = at

@@ -81,7 +81,8 @@ type Server struct {
 	Counts Counts
 
 	uncertified onceAMinute // its line in the log
-	limits      Limits      // whole
+	guessing    onceAMinute
+	limits      Limits // whole
 	census      census
 	refusals    refusals
 	stopping    stopping

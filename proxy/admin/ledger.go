@@ -1,6 +1,10 @@
 package admin
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+	"time"
+)
 
 // export writes the whole ledger as lines of JSON. An answer that is cut short
 // is not whole: the connection is broken off, so that nobody takes it for one.
@@ -9,7 +13,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "this ledger cannot be exported")
 		return
 	}
-	out := &lazyWriter{w: w}
+	out := &lazyWriter{w: w, control: http.NewResponseController(w)}
 	if err := h.Export(r.Context(), out); err != nil {
 		if !out.begun {
 			ledgerFailed(w, err)
@@ -19,16 +23,26 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A lazyWriter sends the head of the answer with its first byte.
+// exportPause is how long who exports may take to accept a piece: the ledger's
+// file keeps its old pages for as long, and cannot grow.
+const exportPause = 5 * time.Second
+
+// A lazyWriter sends the head of the answer with its first byte, and waits for
+// no piece longer than exportPause.
 type lazyWriter struct {
-	w     http.ResponseWriter
-	begun bool
+	w       http.ResponseWriter
+	control *http.ResponseController
+	begun   bool
 }
 
 func (l *lazyWriter) Write(p []byte) (int, error) {
 	if !l.begun {
 		l.begun = true
 		l.w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	// A writer that knows no deadlines is a test's.
+	if err := l.control.SetWriteDeadline(time.Now().Add(exportPause)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
 	}
 	return l.w.Write(p)
 }
