@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -234,8 +233,8 @@ func (s *redisServer) signal(sig os.Signal) {
 }
 
 // pause freezes the process: connections stay open, nothing is answered.
-func (s *redisServer) pause()  { s.t.Helper(); s.signal(syscall.SIGSTOP) }
-func (s *redisServer) resume() { s.t.Helper(); s.signal(syscall.SIGCONT) }
+func (s *redisServer) pause()  { s.t.Helper(); s.signal(stopSignal) }
+func (s *redisServer) resume() { s.t.Helper(); s.signal(continueSignal) }
 
 // kill is kill -9, paused or not; nothing if it has ended.
 func (s *redisServer) kill() {
