@@ -41,13 +41,13 @@ type gazetteer struct {
 
 	mu     sync.Mutex
 	looked time.Time
-	of     *rules.Set // looked up for these
-	seen   map[netip.Addr]time.Time
+	of     *rules.Set                   // looked up for these
+	seen   map[netip.AddrPort]time.Time // port 0: at all ports
 }
 
 // lives reports whether a governed host lives at an address. Hosts of a
 // wildcard have no list; those that do not resolve are nowhere.
-func (g *gazetteer) lives(ctx context.Context, set *rules.Set, at netip.Addr, addresses func(context.Context, string) []netip.Addr) bool {
+func (g *gazetteer) lives(ctx context.Context, set *rules.Set, at netip.AddrPort, addresses func(context.Context, string) []netip.AddrPort) bool {
 	now := time.Now()
 	if !g.fresh(set, now) {
 		// Who asks meanwhile waits: an old answer may lack the address.
@@ -59,8 +59,18 @@ func (g *gazetteer) lives(ctx context.Context, set *rules.Set, at netip.Addr, ad
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	seen, ok := g.seen[at.Unmap().WithZone("")]
-	return ok && now.Sub(seen) < livedFor
+	at = bare(at)
+	for _, place := range []netip.AddrPort{at, netip.AddrPortFrom(at.Addr(), 0)} {
+		if seen, ok := g.seen[place]; ok && now.Sub(seen) < livedFor {
+			return true
+		}
+	}
+	return false
+}
+
+// bare is an address in the one form in which it is compared.
+func bare(at netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
 }
 
 func (g *gazetteer) fresh(set *rules.Set, now time.Time) bool {
@@ -69,11 +79,11 @@ func (g *gazetteer) fresh(set *rules.Set, now time.Time) bool {
 	return g.of == set && now.Sub(g.looked) < lookedUpFor
 }
 
-func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, addresses func(context.Context, string) []netip.Addr) {
+func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, addresses func(context.Context, string) []netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUp)
 	defer cancel()
 	var mu sync.Mutex
-	found := map[netip.Addr]time.Time{}
+	found := map[netip.AddrPort]time.Time{}
 	var all errgroup.Group
 	all.SetLimit(lookUpAtOnce)
 	for _, host := range set.Hosts() {
@@ -83,7 +93,7 @@ func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, add
 		all.Go(func() error {
 			for _, a := range addresses(ctx, host) {
 				mu.Lock()
-				found[a.Unmap().WithZone("")] = now
+				found[bare(a)] = now
 				mu.Unlock()
 			}
 			return nil
@@ -107,29 +117,33 @@ func (s *Server) nameless(ctx context.Context, t target, h hello, upstream net.A
 	if s.cfg.Addresses == nil || h.tls && h.name != "" {
 		return false
 	}
-	at, err := netip.ParseAddr(t.host)
+	at, err := netip.ParseAddrPort(t.addr())
 	if to, ok := upstream.(*net.TCPAddr); err != nil && ok {
-		at, err = to.AddrPort().Addr(), nil
+		at, err = to.AddrPort(), nil
 	}
 	return err == nil && s.gazetteer.lives(ctx, s.cfg.Rules(), at, s.cfg.Addresses)
 }
 
-// Addresses are where a host would be dialled; none if it does not resolve.
-func (d *Dialer) Addresses(ctx context.Context, host string) []netip.Addr {
-	var all []netip.Addr
+// Addresses are where a host would be dialled, with port 0 for any; none if it
+// does not resolve.
+func (d *Dialer) Addresses(ctx context.Context, host string) []netip.AddrPort {
+	var all []netip.AddrPort
+	add := func(name string, port uint16) {
+		addrs, _ := d.resolve(ctx, "tcp", name) // a name that is nowhere has none
+		for _, a := range addrs {
+			all = append(all, netip.AddrPortFrom(a, port))
+		}
+	}
 	for from, to := range d.ConnectTo {
 		if name, _, err := hostPort(from); err != nil || name != host {
 			continue
 		}
-		if other, _, err := hostPort(to); err == nil {
-			if addrs, err := d.resolve(ctx, "tcp", other); err == nil {
-				all = append(all, addrs...)
-			}
+		if other, port, err := hostPort(to); err == nil {
+			add(other, port)
 		}
 	}
-	if len(all) > 0 {
-		return all
+	if len(all) == 0 {
+		add(host, 0)
 	}
-	all, _ = d.resolve(ctx, "tcp", host) // a name that is nowhere has none
 	return all
 }

@@ -17,10 +17,10 @@ import (
 func TestAGovernedHostIsNotReachedByItsAddress(t *testing.T) {
 	var asked atomic.Int64
 	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
-		c.Addresses = func(_ context.Context, host string) []netip.Addr {
+		c.Addresses = func(_ context.Context, host string) []netip.AddrPort {
 			asked.Add(1)
 			if host == "chat.example" {
-				return []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
+				return []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:443"), netip.MustParseAddrPort("[2001:db8::7]:0")}
 			}
 			return nil
 		}
@@ -57,7 +57,9 @@ func TestAGovernedHostIsNotReachedByItsAddress(t *testing.T) {
 // Whoever has a name of their own can point it at a governed host's address.
 func TestAGovernedHostIsNotReachedByAnAliasWithoutAName(t *testing.T) {
 	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
-		c.Addresses = func(context.Context, string) []netip.Addr { return []netip.Addr{netip.MustParseAddr("127.0.0.1")} }
+		c.Addresses = func(context.Context, string) []netip.AddrPort {
+			return []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
+		}
 	})
 	w.dialTo["alias.example:443"] = w.service.Listener.Addr().String()
 	for name, want := range map[string]bool{"": false, "alias.example": true} {
@@ -75,7 +77,9 @@ func TestAGovernedHostIsNotReachedByAnAliasWithoutAName(t *testing.T) {
 // Without TLS only the first request of a connection could be looked at.
 func TestAGovernedHostIsNotReachedByAnAliasWithoutTLS(t *testing.T) {
 	w := newWorld(t, five, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
-		c.Addresses = func(context.Context, string) []netip.Addr { return []netip.Addr{netip.MustParseAddr("127.0.0.1")} }
+		c.Addresses = func(context.Context, string) []netip.AddrPort {
+			return []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
+		}
 	})
 	seen := newPlainService(t, w)
 	w.dialTo["alias.example:80"] = w.dialTo["chat.example:80"]

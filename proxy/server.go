@@ -35,7 +35,7 @@ type Config struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Addresses, if set, tells where a host lives: connections to a governed
 	// one's address that name nobody are closed. It is asked rarely.
-	Addresses func(ctx context.Context, host string) []netip.Addr
+	Addresses func(ctx context.Context, host string) []netip.AddrPort
 	// PortAllowed says which ports clients may name.
 	PortAllowed func(port uint16) bool
 	// Authenticate, if set, is asked for every connection's credentials;
