@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"quotagate/internal/leaktest"
 )
 
 // openEnv makes the test binary open the CA in the named directory and print
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(a.Fingerprint())
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(leaktest.Run(m, os.Stderr))
 }
 
 func TestProcessesThatStartAtOnceAgreeOnOneCA(t *testing.T) {

@@ -97,7 +97,10 @@ func TestTheProxysPortSpeaksTLS(t *testing.T) {
 		t.Errorf("a password was printed: %s", out)
 	}
 	// Plain HTTP on that port is no way in.
-	if answer, err := http.Get("http://" + g.listen + "/"); err == nil && answer.StatusCode != http.StatusBadRequest {
-		t.Errorf("plain HTTP: %s", answer.Status)
+	if answer, err := http.Get("http://" + g.listen + "/"); err == nil {
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("plain HTTP: %s", answer.Status)
+		}
 	}
 }

@@ -20,10 +20,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"quotagate/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := leaktest.Run(m, os.Stderr)
 	if buildDir != "" {
 		os.RemoveAll(buildDir)
 	}

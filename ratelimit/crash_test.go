@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"quotagate/internal/leaktest"
 )
 
 const crashVariable = "RATELIMIT_CRASH_CHILD"
@@ -32,7 +34,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, proxyChild(setting))
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(leaktest.Run(m, os.Stderr))
 }
 
 const crashAccounts = 16

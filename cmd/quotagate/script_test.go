@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"quotagate/internal/leaktest"
 )
 
 var update = flag.Bool("update", false, "write what the scripts' golden files should hold")
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(postThree())
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(suite{m}, map[string]func(){
 		"quotagate": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			code := run(ctx, program{args: os.Args[1:], env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
@@ -37,6 +39,13 @@ func TestMain(m *testing.M) {
 		},
 	})
 }
+
+// A suite ends with a look for what it left behind. A log that rotates keeps
+// one goroutine of lumberjack's for as long as the process lives, also after
+// Close (natefinch/lumberjack#56): one for a proxy, many for these tests.
+type suite struct{ *testing.M }
+
+func (s suite) Run() int { return leaktest.Run(s.M, os.Stderr, "lumberjack") }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
