@@ -34,7 +34,18 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, proxyChild(setting))
 		os.Exit(1)
 	}
-	os.Exit(leaktest.Run(m, os.Stderr))
+	os.Exit(leaktest.Run(suite{m}, os.Stderr))
+}
+
+// A suite ends the server that its tests share.
+type suite struct{ *testing.M }
+
+func (s suite) Run() int {
+	status := s.M.Run()
+	if sharedInput != nil {
+		sharedInput.Close()
+	}
+	return status
 }
 
 const crashAccounts = 16

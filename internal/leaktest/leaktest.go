@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -20,7 +19,7 @@ const patience = 10 * time.Second
 // Run runs the tests and returns the exit status: 1, too, if goroutines or
 // descriptors are left that were not there before. It says which on out.
 // Goroutines in whose stacks one of the words stands do not count.
-func Run(m *testing.M, out io.Writer, words ...string) int {
+func Run(m interface{ Run() int }, out io.Writer, words ...string) int {
 	startPoller()
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	status := m.Run()
