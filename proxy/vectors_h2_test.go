@@ -31,6 +31,7 @@ type frameVector struct {
 	status int // 0: the stream or the connection is reset
 	seen   int
 	origin []field // what the origin must have been sent; "" not at all
+	races  bool    // the handler's 400 may come before the reset
 }
 
 var frameVectors = []frameVector{
@@ -40,7 +41,7 @@ var frameVectors = []frameVector{
 	{name: "length too short", fields: []field{{"content-length", "3"}}, body: theMessage},
 	{name: "length without a body", fields: []field{{"content-length", "12"}}, status: 400},
 	{name: "length twice", fields: []field{{"content-length", "12"}, {"content-length", "0"}}, body: theMessage, status: 200, seen: 1},
-	{name: "length +12", fields: []field{{"content-length", "+12"}}, body: theMessage},
+	{name: "length +12", fields: []field{{"content-length", "+12"}}, body: theMessage, races: true},
 	{name: "transfer-encoding", fields: []field{{"transfer-encoding", "chunked"}}, body: "c\r\n" + theMessage + "\r\n0\r\n\r\n", status: 400},
 	{name: "transfer-encoding beside a message", fields: []field{{"transfer-encoding", "chunked"}}, body: theMessage, status: 400},
 	{name: "connection", fields: []field{{"connection", "x-a"}, {"x-a", "b"}}, body: theMessage, status: 400},
@@ -87,7 +88,7 @@ func TestWhatOnlyHTTP2CanCarryReachesNoOrigin(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			seen, faults := len(origin.requests()), len(origin.faults())
 			status := w.framed(t).do(append([]field{{"authorization", fmt.Sprint("Bearer client", i)}}, v.fields...), v.body)
-			if status != v.status {
+			if status != v.status && !(v.races && status == 400) {
 				t.Errorf("answered %d, want %d", status, v.status)
 			}
 			got := origin.requests()[seen:]

@@ -126,12 +126,40 @@ func TestAMonthOfThirtyDaysIsFoundOut(t *testing.T) {
 }
 
 // twoCalls looks first and writes then, as a limiter on single commands does.
-type twoCalls struct{ *Redis }
+// All callers have looked before one of them writes: that it may happen is what
+// is wrong with it.
+type twoCalls struct {
+	*Redis
+	looked *turnstile
+}
+
+// A turnstile lets so many through once all of them are there, again and again.
+type turnstile struct {
+	of   int
+	mu   sync.Mutex
+	here int
+	open chan struct{}
+}
+
+func (b *turnstile) pass() {
+	b.mu.Lock()
+	if b.open == nil {
+		b.open = make(chan struct{})
+	}
+	open := b.open
+	if b.here++; b.here == b.of {
+		b.here, b.open = 0, nil
+		close(open)
+	}
+	b.mu.Unlock()
+	<-open
+}
 
 func (s twoCalls) Reserve(ctx context.Context, r Request) (Decision, error) {
 	look := r
 	look.Dry = true
 	d, err := s.Redis.Reserve(ctx, look)
+	s.looked.pass()
 	if err == nil && d.Verdict == Go {
 		err = s.Charge(ctx, r, d.Now)
 	}
@@ -140,15 +168,15 @@ func (s twoCalls) Reserve(ctx context.Context, r Request) (Decision, error) {
 
 func TestAStoreThatLooksAndThenWritesIsFoundOut(t *testing.T) {
 	mutation(t, func(t *testing.T, broken bool) error {
-		const allow = 50
+		const allow, callers = 50, 16
 		redis := openShared(t, Options{})
 		var s Store = redis
 		if broken {
-			s = twoCalls{redis}
+			s = twoCalls{redis, &turnstile{of: callers}}
 		}
 		var sent atomic.Int64
 		var wg sync.WaitGroup
-		for w := range 16 {
+		for w := range callers {
 			wg.Go(func() {
 				for i := range 10 {
 					d, err := s.Reserve(t.Context(), Request{ID: fmt.Sprint(w, "-", i), Account: "anna", Claims: []Claim{lifetime("life", allow)}})
