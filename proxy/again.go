@@ -19,6 +19,7 @@ const lateness = 100 * time.Millisecond
 
 // again asks once more for a held sending.
 func (t *transit) again(ctx context.Context) error {
+	t.heard = t.e.room.changes.Load()
 	booked := t.decision.Verdict == ratelimit.Booked
 	if set := t.e.Rules(); set != t.set {
 		return t.reread(ctx, set, booked)

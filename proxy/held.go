@@ -36,6 +36,7 @@ type waitingRoom struct {
 	held    int64
 	order   uint64 // of the latest to enter
 	changed changes
+	changes atomic.Uint64 // how many there were
 
 	refused, refusedOfAccount atomic.Int64
 }
@@ -120,7 +121,8 @@ func (w *waiter) answer() {
 	}
 }
 
-// doze notes what a request waits for and how to wake it.
+// doze notes what a request waits for and how to wake it. A change that came
+// since its answer was asked for wakes it at once.
 func (r *waitingRoom) doze(w *waiter, t *transit, wake context.CancelCauseFunc) {
 	scopes, shared := t.scopes()
 	r.mu.Lock()
@@ -130,9 +132,14 @@ func (r *waitingRoom) doze(w *waiter, t *transit, wake context.CancelCauseFunc) 
 		r.stand(w, t.account)
 	}
 	w.scopes, w.shared, w.at, w.asleep, w.wake = scopes, shared, t.decision.At, true, wake
-	if w.told != nil {
+	if w.told != nil || !shared && t.outdated() {
 		wake(errLook)
 	}
+}
+
+// outdated reports whether something changed since the ledger was asked.
+func (t *transit) outdated() bool {
+	return t.heard != t.e.room.changes.Load() || t.set != t.e.Rules()
 }
 
 // rise notes that a request does not wait now.

@@ -40,6 +40,7 @@ func (e *Enforcer) AccountChanged(name string) {
 func (r *waitingRoom) change(note func(*changes)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes.Add(1)
 	if r.held == 0 && !r.changed.looking { // nobody to look at
 		return
 	}

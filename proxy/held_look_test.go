@@ -164,6 +164,52 @@ func TestRulesThatRefuseEndTheWaitWithARefusal(t *testing.T) {
 	}
 }
 
+// A meddler changes something as soon as the ledger has booked.
+type meddler struct {
+	ratelimit.Store
+	change func()
+}
+
+func (m *meddler) Reserve(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	d, err := m.Store.Reserve(ctx, r)
+	if change := m.change; d.Verdict == ratelimit.Booked && change != nil {
+		m.change = nil
+		change()
+	}
+	return d, err
+}
+
+// Between the ledger's answer and the wait nobody could be woken.
+func TestWhatChangesBeforeTheWaitBeginsIsNoticed(t *testing.T) {
+	const paced = "limits: [{name: chat.pace, on: chat.message, pace: 10ms, wait: 5m}]\n"
+	ledger := &meddler{}
+	w := newWorld(t, paced, func(w *world, _ *proxy.Config, e *proxy.Enforcer) { ledger.Store, e.Ledger = w.ledger, ledger })
+	q, c := w.newQueue(), w.client(false)
+	w.send(c, "anna", "a")
+	account := w.next().Account
+	pause := &ratelimit.Hold{Until: time.Now().Add(time.Minute).UnixMilli(), Why: "a person looks"}
+	if err := w.ledger.Pause(t.Context(), account, pause); err != nil {
+		t.Fatal(err)
+	}
+	ledger.change = func() {
+		if err := w.ledger.Pause(t.Context(), account, nil); err != nil {
+			t.Error(err)
+		}
+		w.enforcer.AccountChanged(account)
+	}
+	q.hold(c, "anna", "b")
+	q.wantSent("a b")
+	w.next()
+
+	w.set.Store(loadRules(t, minutely))
+	ledger.change = func() {
+		w.set.Store(loadRules(t, five))
+		w.enforcer.RulesChanged()
+	}
+	q.hold(c, "anna", "c")
+	q.wantSent("a b c")
+}
+
 // Thousands may wait, and most changes of the rules concern few of them.
 func TestRulesThatAskTheSameAskNobody(t *testing.T) {
 	ledger := &notedLedger{}

@@ -32,6 +32,7 @@ type transit struct {
 	flight   *flight
 	lease    *lease
 	waiter   *waiter // its place among those who wait; nil: it has none
+	heard    uint64  // how many changes there were when the ledger was asked
 	held     time.Duration
 	noted    bool // that it is held
 	looks    bool // it is decided anew before its time
@@ -167,6 +168,7 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 		return nil
 	}
 	t.request.Replace, t.request.Dry = replace, t.dry
+	t.heard = t.e.room.changes.Load()
 	d, err := t.e.Ledger.Reserve(ctx, t.request)
 	if err != nil {
 		return storeError{err}
