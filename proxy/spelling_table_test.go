@@ -1,11 +1,10 @@
 package proxy_test
 
+// The table of spellings; spelling_sends_test.go has the rest of it.
+
 import (
 	"encoding/binary"
-	"fmt"
-	"net/http"
 	"strings"
-	"testing"
 )
 
 // A way to write a send. What is left out is that of the service.
@@ -21,6 +20,7 @@ type way struct {
 const (
 	nothing = 0  // no message: it reaches the service and nothing is counted
 	refused = -1 // 4xx with a reason; nothing reaches the service
+	reset   = -2 // the stream ends without an answer; nothing reaches the service
 )
 
 const (
@@ -33,116 +33,6 @@ const (
 type send struct {
 	host, method, target, headers, body string
 	ways                                []way
-}
-
-// TestEverySpellingIsOneMessage: each way to write a send is counted as what it
-// is, or refused with a reason; none reaches a service uncounted. What is
-// counted is refused where there is no room. The services count for themselves.
-func TestEverySpellingIsOneMessage(t *testing.T) {
-	t.Run("with room", func(t *testing.T) {
-		s := newSpelled(t, "1000000")
-		n := s.each(t, func(name string, y way, resp *http.Response, reached int64, messages int, reason string) {
-			switch {
-			case y.want == refused:
-				if resp.StatusCode < 400 || resp.StatusCode >= 500 || reached != 0 || messages >= 0 && reason == "" {
-					t.Errorf("%s: %s %q, %d at the service, %d counted", name, resp.Status, reason, reached, messages)
-				}
-				if messages >= 0 && resp.Header.Get("Quotagate-Limit") == "" {
-					t.Errorf("%s: %s tells no reason", name, resp.Status)
-				}
-			case resp.StatusCode != http.StatusOK || reached != 1 || max(messages, 0) != y.want:
-				t.Errorf("%s: %s %q, %d at the service, %d counted, want %d", name, resp.Status, reason, reached, messages, y.want)
-			}
-		})
-		t.Logf("%d spellings of %d sends", n, len(sends()))
-	})
-	t.Run("with none", func(t *testing.T) {
-		s := newSpelled(t, "0")
-		s.each(t, func(name string, y way, resp *http.Response, reached int64, _ int, _ string) {
-			if y.want != nothing && reached != 0 {
-				t.Errorf("%s: %s, %d at the service", name, resp.Status, reached)
-			}
-		})
-	})
-}
-
-// each sends every row of the table.
-func (s *spelled) each(t *testing.T, look func(name string, y way, resp *http.Response, reached int64, messages int, reason string)) int {
-	names := map[string]bool{}
-	for service, one := range sends() {
-		for _, y := range append([]way{{name: "as its clients write it", want: 1}}, one.ways...) {
-			name := service + ": " + y.name
-			if names[name] {
-				t.Errorf("%s: twice in the table", name)
-			}
-			names[name] = true
-			resp := s.ask(t, one.host, y.absolute, one.write(y))
-			messages, reason := s.latest()
-			look(name, y, resp, s.reached.Swap(0), messages, reason)
-		}
-	}
-	return len(names)
-}
-
-// latest is how many messages the last record has and its reason; -1 if there
-// was no record.
-func (s *spelled) latest() (int, string) {
-	n, reason := -1, ""
-	for len(s.recorded) > 0 {
-		r := <-s.recorded
-		n, reason = len(r.Messages), r.Reason
-	}
-	return n, reason
-}
-
-// write writes a request.
-func (s send) write(y way) []byte {
-	or := func(a, b string) string {
-		if a == "" {
-			return b
-		}
-		return a
-	}
-	body := or(y.body, s.body)
-	if y.bare {
-		body = y.body
-	}
-	headers := s.headers
-	for line := range strings.SplitSeq(y.headers, "\n") {
-		name, value, _ := strings.Cut(line, ":")
-		if y.headers == "" {
-			break
-		}
-		// A line without a value takes that header away; one with "+" before
-		// it is added, any other is in its place.
-		if name, added := strings.CutPrefix(line, "+"); added {
-			headers += "\n" + name
-			continue
-		}
-		var kept []string
-		for old := range strings.SplitSeq(headers, "\n") {
-			if n, _, _ := strings.Cut(old, ":"); !strings.EqualFold(n, name) {
-				kept = append(kept, old)
-			}
-		}
-		headers = strings.Join(kept, "\n")
-		if strings.TrimSpace(value) != "" {
-			headers += "\n" + line
-		}
-	}
-	out := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n", or(y.method, s.method), or(y.target, s.target), or(y.host, s.host))
-	for line := range strings.SplitSeq(headers, "\n") {
-		if line != "" {
-			out += line + "\r\n"
-		}
-	}
-	switch {
-	case y.bare && body == "":
-		return []byte(out + "\r\n")
-	case strings.Contains(headers, "Transfer-Encoding: chunked"):
-		return []byte(out + "\r\n" + chunked(body))
-	}
-	return []byte(fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", out, len(body), body))
 }
 
 func sends() map[string]send {

@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
@@ -17,7 +16,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 	"unicode/utf16"
 
 	"github.com/andybalholm/brotli"
@@ -86,24 +84,26 @@ var spellingHosts = []string{
 type spelled struct {
 	*world
 	reached atomic.Int64
-	bytes   atomic.Int64 // of bodies
+	version atomic.Value // of the latest request
 }
 
-func newSpelled(t *testing.T, allow string) *spelled {
+// newSpelled is one whose services speak a version of HTTP.
+func newSpelled(t *testing.T, allow, version string) *spelled {
 	s := &spelled{}
 	ca := newTestCA(t)
 	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		n, _ := io.Copy(io.Discard, r.Body)
+		io.Copy(io.Discard, r.Body)
 		s.reached.Add(1)
-		s.bytes.Add(n)
+		s.version.Store(r.Proto)
 		io.WriteString(rw, `{"ok":true}`)
 	}))
 	upstream.TLS = &tls.Config{Certificates: []tls.Certificate{ca.issue(t, spellingHosts...)}}
+	upstream.EnableHTTP2 = version == "HTTP/2.0"
 	upstream.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.world = newWorld(t, five, func(w *world, _ *proxy.Config, e *proxy.Enforcer) {
 		dialer := &net.Dialer{}
 		transport := &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: ca.pool()}, DisableCompression: true,
+			TLSClientConfig: &tls.Config{RootCAs: ca.pool()}, DisableCompression: true, ForceAttemptHTTP2: upstream.EnableHTTP2,
 		}
 		upstream.StartTLS()
 		t.Cleanup(upstream.Close)
@@ -116,35 +116,6 @@ func newSpelled(t *testing.T, allow string) *spelled {
 		w.set.Store(mustLoad(t, strings.ReplaceAll(spellingRules, "ALLOW", allow)))
 	})
 	return s
-}
-
-// ask sends one request as it is written, inside a tunnel or in absolute form,
-// and reads its answer.
-func (s *spelled) ask(t *testing.T, host string, absolute bool, raw []byte) *http.Response {
-	t.Helper()
-	var conn net.Conn
-	if absolute {
-		c, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.SetDeadline(time.Now().Add(20 * time.Second))
-		conn = c
-	} else {
-		conn = s.connect(t, host)
-	}
-	defer conn.Close()
-	go conn.Write(raw) // it may be answered before it was read
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatalf("%v: %.300q", err, raw)
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%v: %.300q", err, raw)
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp
 }
 
 // What bodies are wrapped in.
