@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -59,6 +60,9 @@ type Dialer struct {
 
 	// Resolver looks names up; nil means net.DefaultResolver.
 	Resolver *net.Resolver
+
+	// Log, if set, is told of a panic.
+	Log *slog.Logger
 }
 
 // A DialError says in which step there was no connection, so that nothing can
@@ -84,8 +88,16 @@ func (d *Dialer) PortAllowed(port uint16) bool {
 
 // DialContext connects to addr, "host:port". The error is an *AddressError, a
 // *PortError, a *DialError or a *ParentError; the connection is a *net.TCPConn,
-// which tunnels need to splice, unless a Parent speaks TLS.
-func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+// which tunnels need to splice, unless a Parent speaks TLS. The transport calls
+// it in a goroutine of its own, so a panic is contained here.
+func (d *Dialer) DialContext(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+	if Contained(d.Log, "the opening of a connection", func() { conn, err = d.dial(ctx, network, addr) }) {
+		return nil, &DialError{addr, "connect to", errPanicked}
+	}
+	return conn, err
+}
+
+func (d *Dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6":
 	default:

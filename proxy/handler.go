@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -66,7 +67,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	if r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) { // others have no such thing (RFC 9110, 7.8)
 		upgrade = upgradeType(r.Header)
 	}
-	early := &earlyAnswers{w: w}
+	early := &earlyAnswers{w: w, log: s.log}
+	defer early.end()
 	client := *t.client
 	if r.ProtoAtLeast(1, 1) {
 		client.informational = early.pass
@@ -76,7 +78,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	}
 	client.path = pathAsSent(r)
 	out := outgoing(WithClient(withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...)), &client), r, t, upgrade)
-	sending := watch(out)
+	sending := watch(out, s.log)
 	resp, err := s.cfg.Transport.RoundTrip(out)
 	early.end()
 	if err != nil {
@@ -167,13 +169,22 @@ type earlyAnswers struct {
 	mu    sync.Mutex
 	w     http.ResponseWriter
 	ended bool
+	log   *slog.Logger
 }
 
+// pass passes one on; a panic there is an error to the transport.
 func (e *earlyAnswers) pass(code int, h http.Header) error {
+	if Contained(e.log, "an early answer", func() { e.write(code, h) }) {
+		return errPanicked
+	}
+	return nil
+}
+
+func (e *earlyAnswers) write(code int, h http.Header) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ended || code == http.StatusContinue { // net/http says 100 itself
-		return nil
+		return
 	}
 	h = h.Clone()
 	dropOurs(h)
@@ -181,7 +192,6 @@ func (e *earlyAnswers) pass(code int, h http.Header) error {
 	maps.Copy(e.w.Header(), h)
 	e.w.WriteHeader(code)
 	clear(e.w.Header())
-	return nil
 }
 
 func (e *earlyAnswers) end() {

@@ -194,7 +194,7 @@ func (q *learning) work(e *Enforcer) {
 		q.queue[0] = lesson{}
 		q.queue, q.bytes = q.queue[1:], q.bytes-l.size()
 		q.mu.Unlock()
-		l.take(e)
+		Contained(e.log(), "the learning from an exchange", func() { l.take(e) })
 	}
 }
 

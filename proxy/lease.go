@@ -7,6 +7,7 @@ package proxy
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ type lease struct {
 }
 
 // newLease prolongs the reservation of id from now on.
-func newLease(ledger ratelimit.Store, id string) *lease {
+func newLease(ledger ratelimit.Store, id string, log *slog.Logger) *lease {
 	l := &lease{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -45,9 +46,11 @@ func newLease(ledger ratelimit.Store, id string) *lease {
 		if l.timer == nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-		defer cancel()
-		_, _ = ledger.Fire(ctx, id) // if it fails, the next one is in time too
+		Contained(log, "the prolonging of a lease", func() {
+			ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+			defer cancel()
+			_, _ = ledger.Fire(ctx, id) // if it fails, the next one is in time too
+		})
 		l.timer.Reset(leaseEvery)
 	})
 	return l

@@ -8,6 +8,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -37,6 +38,8 @@ const (
 
 // A gazetteer knows where the governed hosts live. Its zero value is ready.
 type gazetteer struct {
+	log *slog.Logger // nil: nobody is told of a panic
+
 	looking sync.Mutex // held by who looks
 
 	mu     sync.Mutex
@@ -51,11 +54,9 @@ func (g *gazetteer) lives(ctx context.Context, set *rules.Set, at netip.AddrPort
 	now := time.Now()
 	if !g.fresh(set, now) {
 		// Who asks meanwhile waits: an old answer may lack the address.
-		g.looking.Lock()
-		if !g.fresh(set, now) {
-			g.look(ctx, set, now, addresses)
+		if g.renew(ctx, set, now, addresses) != nil {
+			return true // nobody knows, so it is not let through
 		}
-		g.looking.Unlock()
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -66,6 +67,16 @@ func (g *gazetteer) lives(ctx context.Context, set *rules.Set, at netip.AddrPort
 		}
 	}
 	return false
+}
+
+// renew looks again, unless somebody else just has.
+func (g *gazetteer) renew(ctx context.Context, set *rules.Set, now time.Time, addresses func(context.Context, string) []netip.AddrPort) error {
+	g.looking.Lock()
+	defer g.looking.Unlock()
+	if g.fresh(set, now) {
+		return nil
+	}
+	return g.look(ctx, set, now, addresses)
 }
 
 // bare is an address in the one form in which it is compared.
@@ -79,7 +90,7 @@ func (g *gazetteer) fresh(set *rules.Set, now time.Time) bool {
 	return g.of == set && now.Sub(g.looked) < lookedUpFor
 }
 
-func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, addresses func(context.Context, string) []netip.AddrPort) {
+func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, addresses func(context.Context, string) []netip.AddrPort) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUp)
 	defer cancel()
 	var mu sync.Mutex
@@ -91,15 +102,21 @@ func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, add
 			continue
 		}
 		all.Go(func() error {
-			for _, a := range addresses(ctx, host) {
-				mu.Lock()
+			var lives []netip.AddrPort
+			if Contained(g.log, "the look-up of a governed host", func() { lives = addresses(ctx, host) }) {
+				return errPanicked
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, a := range lives {
 				found[bare(a)] = now
-				mu.Unlock()
 			}
 			return nil
 		})
 	}
-	_ = all.Wait() // none returns an error
+	if err := all.Wait(); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for a, at := range g.seen {
@@ -108,6 +125,7 @@ func (g *gazetteer) look(ctx context.Context, set *rules.Set, now time.Time, add
 		}
 	}
 	g.seen, g.looked, g.of = found, now, set
+	return nil
 }
 
 // nameless reports whether a tunnel may carry what should be counted. A name

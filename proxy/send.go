@@ -37,7 +37,7 @@ func (t *transit) send() (*http.Response, error) {
 		heard.knows(t.body)
 	}
 	if t.reserved && t.concurrent() {
-		t.lease = newLease(t.e.Ledger, t.id)
+		t.lease = newLease(t.e.Ledger, t.id, t.e.log())
 	}
 	begin := t.e.clock().Now()
 	resp, err := t.e.next().RoundTrip(out)

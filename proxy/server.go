@@ -112,6 +112,7 @@ func New(cfg Config) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.gazetteer.log = s.log
 	s.tls = s.tlsConfig()
 	quiet := log.New(netHTTP{slog.NewLogLogger(s.log.Handler(), slog.LevelDebug).Writer(), &s.Counts}, "", 0)
 	s.front = &http.Server{

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strings"
@@ -34,9 +35,9 @@ func (s *Server) switchProtocols(w http.ResponseWriter, r *http.Request, resp *h
 	if err := rw.Flush(); err != nil {
 		return
 	}
-	stop := context.AfterFunc(r.Context(), func() { upstream.Close() })
+	socket := &webSocket{client: conn, early: bufferedOf(rw.Reader), service: upstream, idle: s.cfg.WebSocketIdle, log: s.log}
+	stop := context.AfterFunc(r.Context(), func() { socket.shut(upstream) })
 	defer stop()
-	socket := &webSocket{client: conn, early: bufferedOf(rw.Reader), service: upstream, idle: s.cfg.WebSocketIdle}
 	if socket.run() {
 		s.log.Info("a WebSocket was closed: nothing passed for too long", "host", r.Host, "idle", s.cfg.WebSocketIdle)
 	}
@@ -61,6 +62,7 @@ type webSocket struct {
 	early   io.Reader // what the client sent right behind its request
 	service io.ReadWriteCloser
 	idle    time.Duration // 0: for ever
+	log     *slog.Logger  // nil: nobody is told of a panic
 }
 
 // run returns when both sides are closed, and whether that was for idleness.
@@ -69,12 +71,17 @@ func (w *webSocket) run() (idled bool) {
 	moved := make(chan struct{}, 1)
 	done := make(chan struct{}, 2)
 	pass := func(to io.WriteCloser, from io.Reader) {
-		if _, err := io.Copy(noting{to, moved}, from); err != nil {
-			w.close()
-		} else if end, ok := to.(interface{ CloseWrite() error }); !ok || end.CloseWrite() != nil {
+		defer func() { done <- struct{}{} }()
+		ended := false
+		Contained(w.log, "a WebSocket", func() {
+			if _, err := io.Copy(noting{to, moved}, from); err == nil {
+				end, ok := to.(interface{ CloseWrite() error })
+				ended = ok && end.CloseWrite() == nil
+			}
+		})
+		if !ended {
 			w.close()
 		}
-		done <- struct{}{}
 	}
 	go pass(w.service, io.MultiReader(w.early, w.client))
 	go pass(w.client, w.service)
@@ -108,8 +115,13 @@ func (w *webSocket) run() (idled bool) {
 }
 
 func (w *webSocket) close() {
-	w.client.Close()
-	w.service.Close()
+	w.shut(w.client)
+	w.shut(w.service)
+}
+
+// shut closes one side; whatever happens there, the other's turn comes.
+func (w *webSocket) shut(side io.Closer) {
+	Contained(w.log, "the end of a WebSocket", func() { side.Close() })
 }
 
 // Close frames of status 1001, "going away" (RFC 6455, 5.5.1 and 7.4.1): one
@@ -124,8 +136,10 @@ const (
 func (w *webSocket) goAway() {
 	told := make(chan struct{}, 2)
 	tell := func(side io.Writer, frame string) {
-		_, _ = io.WriteString(side, frame) // it may be gone already
-		told <- struct{}{}
+		defer func() { told <- struct{}{} }()
+		Contained(w.log, "the end of a WebSocket", func() {
+			_, _ = io.WriteString(side, frame) // it may be gone already
+		})
 	}
 	go tell(w.client, serverGoesAway)
 	go tell(w.service, clientGoesAway)
@@ -134,7 +148,9 @@ func (w *webSocket) goAway() {
 	for range 2 {
 		select {
 		case <-told:
-		case <-enough.C:
+		case <-enough.C: // neither may take it
+			w.close()
+			return
 		}
 	}
 	w.close()

@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 )
@@ -13,20 +14,24 @@ import (
 type upload struct {
 	io.ReadCloser
 	ended atomic.Bool
+	log   *slog.Logger
 }
 
 // watch puts an upload in the place of a request's body; nil if it has none.
-func watch(out *http.Request) *upload {
+func watch(out *http.Request, log *slog.Logger) *upload {
 	if out.Body == nil || out.Body == http.NoBody {
 		return nil
 	}
-	u := &upload{ReadCloser: out.Body}
+	u := &upload{ReadCloser: out.Body, log: log}
 	out.Body = u
 	return u
 }
 
-func (u *upload) Read(p []byte) (int, error) {
-	n, err := u.ReadCloser.Read(p)
+// Read is called by the transport's goroutines, so a panic is contained here.
+func (u *upload) Read(p []byte) (n int, err error) {
+	if Contained(u.log, "the reading of a request", func() { n, err = u.ReadCloser.Read(p) }) {
+		return 0, errPanicked
+	}
 	if err == io.EOF {
 		u.ended.Store(true)
 	}

@@ -96,8 +96,15 @@ func (v *visit) begin(what *atomic.Int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.timer == nil && !v.over {
-		v.timer = time.AfterFunc(v.server.limits.BodyTime, v.look)
+		v.timer = v.after(v.server.limits.BodyTime)
 	}
+}
+
+// after looks when a time has passed.
+func (v *visit) after(d time.Duration) *time.Timer {
+	return time.AfterFunc(d, func() {
+		Contained(v.server.log, "the watch over a slow client", v.look)
+	})
 }
 
 // look breaks off what stands still.
@@ -130,7 +137,7 @@ func (v *visit) look() {
 		}
 	}
 	if next > 0 {
-		v.timer = time.AfterFunc(next, v.look)
+		v.timer = v.after(next)
 	}
 }
 

@@ -125,13 +125,14 @@ func (s *service) caChanged(err error) {
 		s.log.Error("the CA's files changed and cannot be used; the old CA stays in force", "error", err.Error())
 		return
 	}
-	go func() { // the CA waits for us, and must not be asked
+	// The CA waits for us, and must not be asked.
+	go proxy.Contained(s.log, "the taking up of another CA", func() {
 		s.log.Info("the CA's files changed", "signs", s.ca.Subject(), "sha256", s.ca.Fingerprint())
 		if err := writeBundle(s.cfg.Data, s.ca, s.log); err != nil {
 			s.log.Error("the bundle is an old one", "error", err.Error())
 		}
 		s.sayCA(s.rules(), time.Now())
-	}()
+	})
 }
 
 // watchCA says day by day that the CA ends, once it does so soon.

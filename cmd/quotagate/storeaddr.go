@@ -5,11 +5,14 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
+
+	"quotagate/proxy"
 )
 
 const (
@@ -42,6 +45,7 @@ func storeHosts(store string) []string {
 // does not resolve stays where it was.
 type hostWatch struct {
 	hosts  []string
+	log    *slog.Logger // nil: nobody is told of a panic
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	now    func() time.Time
 
@@ -53,8 +57,8 @@ type hostWatch struct {
 }
 
 // watchHosts resolves hosts once before it returns.
-func watchHosts(hosts []string) *hostWatch {
-	w := &hostWatch{hosts: hosts, now: time.Now, lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+func watchHosts(hosts []string, log *slog.Logger) *hostWatch {
+	w := &hostWatch{hosts: hosts, log: log, now: time.Now, lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}}
 	w.look()
@@ -70,7 +74,7 @@ func (w *hostWatch) addresses() []netip.Addr {
 	defer w.mu.Unlock()
 	if now := w.now(); now.After(w.due) {
 		w.due = now.Add(storeNamesFor)
-		w.running.Go(w.look)
+		w.running.Go(func() { proxy.Contained(w.log, "the look-up of the store's addresses", w.look) })
 	}
 	return w.all
 }

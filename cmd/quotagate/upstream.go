@@ -56,9 +56,10 @@ func (s *service) dialer(roots *x509.CertPool, pseudonym string) (*proxy.Dialer,
 		AllowPorts:     ports,
 		ConnectTo:      to,
 		Own:            func() []netip.AddrPort { return own },
-		Closed:         watchHosts(storeHosts(s.cfg.Store)).addresses,
+		Closed:         watchHosts(storeHosts(s.cfg.Store), s.log).addresses,
 		Parent:         parent,
 		Pseudonym:      pseudonym,
+		Log:            s.log,
 	}, nil
 }
 
