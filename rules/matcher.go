@@ -256,6 +256,7 @@ func (m *matcher) look(s *Set, c *Call) Sighting {
 			}
 		}
 	}
+	m.elsewhere(&sight, entries)
 	return sight
 }
 

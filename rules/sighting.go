@@ -20,6 +20,8 @@ type Sighting struct {
 	others     []*serviceRule // that own the host as well
 	candidates []candidate
 	listeners  []candidate // of events
+	// otherPath: a header gives a path that would be another message.
+	otherPath bool
 }
 
 // candidate is a match that still holds.
@@ -37,7 +39,7 @@ type candidate struct {
 }
 
 // Message reports whether the call can still be a message.
-func (s *Sighting) Message() bool { return len(s.candidates) > 0 }
+func (s *Sighting) Message() bool { return len(s.candidates) > 0 || s.otherPath }
 
 // NeedsBody reports whether Read looks at the body.
 func (s *Sighting) NeedsBody() bool {
@@ -126,7 +128,7 @@ func (s *Sighting) consider(l leaf, path string) {
 // ErrMixedAccounts, ErrUnmatched, ErrAmbiguous or ErrUnknownAccount; none of them can be let
 // through.
 func (s *Sighting) Read(body []byte) (*Sending, error) {
-	if len(s.candidates) == 0 {
+	if !s.Message() {
 		return nil, nil
 	}
 	out := Sending{hash: s.set.o.Hash}

@@ -12,6 +12,9 @@ import (
 // gather makes the messages that the candidates come to, and returns the
 // identities that they show.
 func (s *Sighting) gather(k *making, body []byte) ([]identity, error) {
+	if s.otherPath {
+		return nil, errOtherPath
+	}
 	if len(s.candidates) == 0 {
 		return nil, nil
 	}

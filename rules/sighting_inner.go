@@ -221,8 +221,10 @@ func innerHeader(h http.Header) http.Header {
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding"} {
 		out.Del(name)
 	}
-	for _, name := range overrides() {
-		out.Del(name)
+	for name := range out {
+		if meaningOf(name) != itself {
+			delete(out, name)
+		}
 	}
 	return out
 }

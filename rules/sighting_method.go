@@ -10,17 +10,11 @@ import (
 	"strings"
 )
 
-// overrides are the headers by which servers take another method for the
-// request's own.
-func overrides() [3]string {
-	return [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
-}
-
 // Overridden reports whether a request's headers give another method than its
 // own: it may then be a call of any method, whatever its own says.
 func Overridden(h http.Header) bool {
-	for _, name := range overrides() {
-		if len(h[name]) > 0 {
+	for name, lines := range h {
+		if len(lines) > 0 && meaningOf(name) == anotherMethod {
 			return true
 		}
 	}
@@ -72,8 +66,11 @@ func (c *matchRule) methodHolds(call *Call) (sure, perhaps bool) {
 	if len(c.methods) == 0 || c.hasMethod(call.Method) {
 		return true, false
 	}
-	for _, name := range overrides() {
-		for _, line := range call.Header[name] {
+	for name, lines := range call.Header {
+		if meaningOf(name) != anotherMethod {
+			continue
+		}
+		for _, line := range lines {
 			if slices.ContainsFunc(strings.Split(line, ","), c.hasMethod) {
 				return true, false
 			}

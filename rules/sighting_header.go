@@ -1,0 +1,110 @@
+package rules
+
+// Headers by which some servers take another method or another path for the
+// request's own. With another method a request counts as either. With another
+// path that would be a message it is refused: nobody can say who sends what to
+// whom, and no client of these services needs one.
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// meaning is what a header says about the request itself.
+type meaning uint8
+
+const (
+	itself meaning = iota
+	anotherMethod
+	anotherPath
+)
+
+// meaningOf is that of a header. To servers that take headers for variables
+// (CGI, WSGI, Rack) a name with underscores is the one with hyphens.
+//
+// Of the paths: X-Original-URL and X-Rewrite-URL are IIS's rewriters', which
+// Symfony (CVE-2018-14773) and Zend (ZF2018-01) took from anybody; X-Script-Name
+// is that of Werkzeug's snippets, SCRIPT_NAME and PATH_INFO gunicorn's
+// forwarder_headers; the others are those that scanners of such faults try and
+// that gateways (Envoy, Kong, Traefik, ingress-nginx, Spring) write. Read
+// 2026-11-22.
+func meaningOf(name string) meaning {
+	if strings.IndexByte(name, '_') >= 0 {
+		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	}
+	switch name {
+	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
+		return anotherMethod
+	case "X-Original-Url", "X-Original-Uri", "X-Original-Path", "X-Rewrite-Url", "X-Rewrite-Uri", "X-Rewrite-Path", "X-Override-Url",
+		"X-Forwarded-Path", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Url", "X-Envoy-Original-Path",
+		"X-Request-Uri", "X-Request-Url", "X-Real-Uri", "X-Real-Url", "X-Http-Destinationurl", "X-Script-Name", "Script-Name", "Path-Info":
+		return anotherPath
+	}
+	return itself
+}
+
+// elsewhere notes whether a path that a header gives would be a message that
+// the request's own path is not.
+func (m *matcher) elsewhere(s *Sighting, entries []*hostEntry) {
+	for name, lines := range s.call.Header {
+		if meaningOf(name) != anotherPath {
+			continue
+		}
+		for _, line := range lines {
+			for _, path := range s.call.pathsBy(line) {
+				m.try(s, entries, path)
+			}
+		}
+	}
+}
+
+// pathsBy are the paths that a header may give a call: its value, its value in
+// front of the call's own path, and the call's own path without it.
+func (c *Call) pathsBy(line string) []string {
+	line = strings.TrimSpace(line)
+	if _, rest, ok := strings.Cut(line, "://"); ok {
+		line = "/"
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			line = rest[i:]
+		}
+	}
+	path, query, _ := strings.Cut(line, "?")
+	if path == c.Path && (query == "" || query == c.Query) {
+		return nil // it says what the request says
+	}
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	out := []string{path, path + c.Path}
+	if rest, ok := strings.CutPrefix(c.Path, strings.TrimSuffix(path, "/")); ok {
+		out = append(out, "/"+strings.TrimPrefix(rest, "/"))
+	}
+	return out
+}
+
+// try looks for messages at another path of the call, whatever the query says:
+// servers differ in whose they take.
+func (m *matcher) try(s *Sighting, entries []*hostEntry, path string) {
+	var found [16]int32
+	list, n := readings(path)
+	for _, r := range list[:n] {
+		path := normalisePath(path, r)
+		for _, e := range entries {
+			for _, i := range e.paths.walk(path[1:], found[:0]) {
+				l := m.leaves[i]
+				sure, perhaps := l.match.methodHolds(s.call)
+				if l.event != nil || !sure && !perhaps {
+					continue
+				}
+				c := candidate{leaf: l, path: path}
+				known := slices.ContainsFunc(s.candidates, func(own candidate) bool {
+					return own.sameMessage(c) && !own.contradicts(c)
+				})
+				s.otherPath = s.otherPath || !known
+			}
+		}
+	}
+}
+
+var errOtherPath = unreadable("one of its headers gives another path than its own, and that one would be a message: servers differ in which they take")
