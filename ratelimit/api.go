@@ -296,8 +296,10 @@ type Use struct {
 	Used, Allow int64
 	// Resets is when the counter next falls (ms): the end of the civil
 	// window, the oldest entry's leaving of a rolling one, the next free
-	// slot of a pace. 0 means never (lifetime), or that nothing is counted
-	// (rolling) or nobody is kept back (pace).
+	// slot of a pace; where so many are on their way already, the first time at
+	// which one of them is given up if nobody is heard of it. 0 means never
+	// (lifetime), or that nothing is counted (rolling), nobody is kept back
+	// (pace) or there is room (on their way).
 	Resets int64
 	// Short reports that the counter had no room.
 	Short bool

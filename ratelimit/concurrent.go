@@ -50,7 +50,19 @@ func (concurrentKind) keeps(m *demand, at int64) bool { return at <= m.now }
 
 func (concurrentKind) fits(m *demand, _ int64) int64 { return max(m.claim.Allow, 0) }
 
-func (concurrentKind) use(m *demand, _ int64, u *Use) { u.Used = m.inFlight() }
+// use tells, where there is no room, when the first lease ends if nobody
+// prolongs it: who waits need not ask before that, unless told.
+func (concurrentKind) use(m *demand, _ int64, u *Use) {
+	u.Used = m.inFlight()
+	if !u.Short {
+		return
+	}
+	for _, l := range m.eng.leases[leaseName{m.home, m.claim.Key, m.claim.Limit}] {
+		if l.end > m.now && (u.Resets == 0 || l.end < u.Resets) {
+			u.Resets = l.end
+		}
+	}
+}
 
 func (concurrentKind) charge(m *demand, cl *Claim, _ int64, ch *charge) bool {
 	m.eng.lease(m.home, m.id, ch, m.now)

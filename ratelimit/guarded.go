@@ -87,6 +87,8 @@ type Guarded struct {
 	gate    gate
 	mirror  *mirror // nil without local
 
+	listeners listeners
+
 	mu       sync.Mutex
 	open     map[string]*held // by id
 	replicas []string         // last seen, this one too; nil: never

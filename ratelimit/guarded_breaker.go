@@ -132,6 +132,7 @@ func (g *Guarded) fail(cause string, err error) {
 // reopen opens the gate after the store was told what it missed.
 func (g *Guarded) reopen(told int) {
 	was := g.gate.open(forgot)
+	defer g.catchUp(was != nil && was.rank != passing)
 	if was == nil || was.rank == passing {
 		return
 	}

@@ -49,6 +49,7 @@ type Redis struct {
 	log         *slog.Logger
 	wall        func() time.Time
 	prefix      string
+	db          int
 	cluster     bool
 	replicas    bool // wait for a replica: durability=replica
 	tested      bool // the clock is the caller's
@@ -74,6 +75,8 @@ type ticket struct {
 	token   string
 	booked  bool
 	leased  bool // it has leases, or a number that others may repeat: Keep tells
+	same    string
+	places  []Place // that it has and others may wait for
 	scopes  []string
 	replace string   // the token of a Replace whose end nobody knows
 	parts   []string // on a Cluster: the scopes that have reservations of their own

@@ -15,7 +15,7 @@ func (s *Redis) Pause(ctx context.Context, account string, h *Hold) error {
 	if account == "" {
 		return fmt.Errorf("pause: %w: it has no account", ErrInvalid)
 	}
-	return s.tell(ctx, "pause", account, func(b []byte) []byte {
+	return s.change(ctx, "pause", account, func(b []byte) []byte {
 		if h == nil {
 			return append(b, ",0"...)
 		}
@@ -23,7 +23,17 @@ func (s *Redis) Pause(ctx context.Context, account string, h *Hold) error {
 		b = appendInts(b, min(max(h.Until, 0), forever-1))
 		b = appendText(append(b, ','), escape(h.Why))
 		return append(appendInts(b, max(h.Ramp, 0)), ']')
-	}, nil)
+	})
+}
+
+// change makes a call that a person asked for, and tells the other processes.
+func (s *Redis) change(ctx context.Context, verb, account string, rest func(b []byte) []byte) error {
+	c := &redisCall{verb: verb, names: []string{account}, rest: func(_ *redisCall, b []byte) []byte { return rest(b) }}
+	if _, err := s.run(ctx, c); err != nil {
+		return err
+	}
+	s.publish(ctx, News{Account: c.names[0]})
+	return nil
 }
 
 // tell makes a call about an account; said gets its answer.
@@ -81,11 +91,11 @@ func (s *Redis) Give(ctx context.Context, account string, gift Gift) error {
 	if err := gift.check(account); err != nil {
 		return err
 	}
-	return s.tell(ctx, "give", account, func(b []byte) []byte {
+	return s.change(ctx, "give", account, func(b []byte) []byte {
 		b = appendText(append(b, ','), escape(gift.ID))
 		b = appendText(append(b, ','), escape(gift.Limit))
 		return appendInts(b, gift.Units, min(gift.End, forever-1))
-	}, nil)
+	})
 }
 
 // check finds what nobody may give.

@@ -62,6 +62,7 @@ func (s *Redis) reserve(ctx context.Context, r Request, from int64) (Decision, e
 	}
 	t.account, t.home, t.booked, t.scopes = d.Account, c.homeOf(), d.Verdict == Booked, c.names[1:1+c.more]
 	t.leased = r.Same != "" || slices.ContainsFunc(r.Claims, func(cl Claim) bool { return cl.Measure == Concurrent })
+	t.same, t.places = r.Same, placesOf(r.Claims, t.account)
 	s.keepTicket(r.ID, t, true)
 	return d, nil
 }
@@ -308,6 +309,7 @@ func (s *Redis) Keep(ctx context.Context, id string) error {
 	for _, part := range slices.Backward(s.parts(id)) { // the first knows the others
 		c, t := s.about("keep", part)
 		if c != nil && (t.booked || t.leased) {
+			c.body = s.ending(t)
 			if _, err := s.run(ctx, c); err != nil {
 				return err
 			}
@@ -339,6 +341,7 @@ func (s *Redis) tryCancel(ctx context.Context, id string) (known bool, err error
 	if c == nil {
 		return false, nil
 	}
+	c.body = s.ending(t)
 	if _, err = s.run(ctx, c); err == nil && t.replace != "" {
 		c.rest = tokened(id, t.replace)
 		_, err = s.run(ctx, c)
@@ -363,10 +366,11 @@ func (s *Redis) CancelItems(ctx context.Context, id string, items []int) error {
 }
 
 func (s *Redis) cancelItemsOf(ctx context.Context, id string, items []int) error {
-	c, _ := s.about("cancelItems", id)
+	c, t := s.about("cancelItems", id)
 	if c == nil {
 		return nil
 	}
+	c.body = s.ending(t)
 	c.rest = withItems(c.rest, items)
 	_, err := s.run(ctx, c)
 	return err

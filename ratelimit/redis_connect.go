@@ -121,6 +121,7 @@ func (s *Redis) connect(raw string) error {
 			return fail(err)
 		}
 		s.bound(o)
+		s.db = o.DB
 		s.client = redis.NewClient(o)
 		r := *o
 		r.MaxRetries = -1
@@ -185,6 +186,7 @@ func (s *Redis) connectSentinel(a *address, scheme string, fail func(error) erro
 		MaxIdleConns: o.MaxIdleConns, ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
 		TLSConfig: o.TLSConfig, OnConnect: o.OnConnect,
 	}
+	s.db = f.DB
 	s.client = redis.NewFailoverClient(f)
 	r := *f
 	r.MaxRetries = -1

@@ -113,6 +113,7 @@ func (s *Redis) Import(ctx context.Context, r io.Reader) error {
 		}
 	}
 	s.names.Purge()
+	s.publish(ctx, News{All: true})
 	return nil
 }
 

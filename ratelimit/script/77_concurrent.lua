@@ -65,8 +65,17 @@ local function concurrent(k)
     return '', false, now + 60000, cost
   end
 
-  function k.use(c)
-    return running(c), 0
+  -- use tells, where there is no room, when the first lease ends.
+  function k.use(c, d)
+    local ends = 0
+    if d.short and c then
+      for _, l in ipairs(c[2]) do
+        if l[4] > now and (ends == 0 or l[4] < ends) then
+          ends = l[4]
+        end
+      end
+    end
+    return running(c), ends
   end
 
   function k.rest()

@@ -136,15 +136,19 @@ local function reservations()
     res.charges = rest
   end
 
-  -- unmark forgets that a reservation's message was there.
+  -- unmark forgets that a reservation's message was there, and returns whether
+  -- somebody had asked for it again.
   function R.unmark(a, res)
     if res.same ~= '' then
       local field = 'm|' .. res.same
       local text = get(a, field)
-      if text and decode(text)[1] == res.id then
+      local mark = text and decode(text)
+      if mark and mark[1] == res.id then
         set(a, field, false)
+        return mark[5] == 1
       end
     end
+    return false
   end
 
   -- eachLease calls f for every counter of leases that a reservation has.

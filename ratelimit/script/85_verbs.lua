@@ -104,6 +104,16 @@ local function verbs()
     return answer('f', res.reply .. '\n' .. res.fields)
   end
 
+  -- tell lets the other processes know of an end that some of them may wait for:
+  -- places became free, or the message was asked for again. Who may not publish
+  -- ends it all the same.
+  local function tell(again)
+    local channel, always, news = match(ARGV[3], '^([^\n]*)\n(%d)\n(.*)$')
+    if channel and (again or always == '1') then
+      redis.pcall('PUBLISH', channel, news)
+    end
+  end
+
   -- close ends a reservation: as spent, or with all of it given back.
   local function close(back)
     local a, moved = enter()
@@ -124,8 +134,9 @@ local function verbs()
     elseif res.state == 'M' then
       Q().book(a, id, false)
     end
+    local again = false
     if back then
-      R().unmark(a, res)
+      again = R().unmark(a, res)
       R().giveBack(a, res)
     else
       R().eachLease(a, res, function(k, c, ch)
@@ -134,12 +145,13 @@ local function verbs()
       local text = res.same ~= '' and get(a, 'm|' .. res.same)
       local mark = text and decode(text)
       if mark and mark[1] == id then
-        mark[3] = 0
+        mark[3], again = 0, mark[5] == 1
         set(a, 'm|' .. res.same, json(mark))
       end
     end
     R().close(idKey, res.token)
     flushAll()
+    tell(again)
     return answer('o')
   end
 
@@ -160,11 +172,12 @@ local function verbs()
       Q().take(a, res)
     end
     R().giveBack(a, res, items)
+    local again = false
     if #res.charges == 0 then
       if res.state == 'M' then
         Q().book(a, id, false)
       end
-      R().unmark(a, res)
+      again = R().unmark(a, res)
       R().close(idKey, res.token)
     elseif res.state == 'B' then
       for item in pairs(items) do
@@ -175,6 +188,7 @@ local function verbs()
       keepRecord(idKey, res)
     end
     flushAll()
+    tell(again)
     return answer('o')
   end
 

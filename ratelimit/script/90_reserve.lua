@@ -18,14 +18,22 @@ end
 local NONE = {}
 
 -- numbered looks at the message's own number, under one name: twin is the slot of the one that
--- is open (0 on its way), through that it went within the last day.
-local function numbered(a, same, id)
+-- is open (0 on its way), through that it went within the last day. Who is told
+-- of a twin waits for its end: the mark says so.
+local function numbered(a, same, id, dry)
   E().expire(a)
   local text = get(a, 'm|' .. same)
   if not text then
     return nil, false
   end
   local mark = decode(text)
+  local function repeated(slot)
+    if not dry and mark[5] ~= 1 then
+      mark[5] = 1
+      set(a, 'm|' .. same, json(mark))
+    end
+    return slot, false
+  end
   local booked = call('HGET', a.books, mark[1])
   if a.booked and a.booked[mark[1]] ~= nil then
     booked = a.booked[mark[1]]
@@ -37,13 +45,13 @@ local function numbered(a, same, id)
       if mark[1] == id then
         return nil, false
       end
-      return res.slot, false
+      return repeated(res.slot)
     end
   elseif not booked and mark[3] == 1 and mark[4] + REMEMBERED > now then
     if mark[1] == id then
       return nil, false
     end
-    return 0, false
+    return repeated(0)
   end
   return nil, mark[2] + DAY > now
 end
@@ -119,7 +127,7 @@ local function reserve()
         if arrived == 0 then
           t.arrived = res.arrived
         end
-        R().unmark(a, res)
+        t.repeated = R().unmark(a, res)
         R().giveBack(a, res)
         R().close(idKey, res.token)
         flushAll()
@@ -138,7 +146,7 @@ local function reserve()
       end
     end
     for _, o in ipairs(shown) do
-      local twin, through = numbered(o, same, id)
+      local twin, through = numbered(o, same, id, dry)
       if twin then
         flushAll()
         return answer('d', format('%d,%d,%d,0,-1||||0', TWIN, now, twin))
@@ -201,7 +209,11 @@ local function reserve()
         fields .. '\n' .. packCharges(charges) .. '\n\n\n', 'PX', '900000')
     end
     if same ~= '' then
-      set(a, 'm|' .. same, json({id, now, 1, at}))
+      local mark = {id, now, 1, at}
+      if t.repeated then -- and who asked still waits
+        mark[5] = 1
+      end
+      set(a, 'm|' .. same, json(mark))
       a.grew = (a.grew or 0) + 1
     end
   end
