@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -10,6 +11,16 @@ func list(n int, item string) string { return strings.TrimSuffix(strings.Repeat(
 
 func restliSend() send {
 	const body = `{"recipients":["urn:li:person:a"],"body":"hi","messageType":"MEMBER_TO_MEMBER"}`
+	inner := func(url, more string) string {
+		return `{"method":"POST","headers":{"Content-Type":"application/json"},"relativeUrl":"` + url + `","body":` + body + more + `}`
+	}
+	mux := func(list ...string) string {
+		all := ""
+		for i, one := range list {
+			all += fmt.Sprintf(`,"%d":%s`, i, one)
+		}
+		return `{"requests":{` + all[1:] + `}}`
+	}
 	return send{
 		host: "api.linkedin.com", method: "POST", target: "/rest/messages",
 		headers: "Authorization: Bearer x\n" + asJSON, body: body,
@@ -23,6 +34,19 @@ func restliSend() send {
 			{name: "a batch with its list twice", body: `{"elements":[],"elements":[` + body + `]}`, want: refused},
 			{name: "a batch of too many", body: `{"elements":[` + list(10_001, "{}") + `]}`, want: refused},
 			{name: "the type in capitals", body: strings.Replace(body, `"messageType":"MEMBER_TO_MEMBER"`, `"MessageType":"INMAIL"`, 1), want: refused},
+			{name: "multiplexed", target: "/mux", body: mux(inner("/v2/messages", "")), want: 1},
+			{name: "multiplexed, with a read", target: "/mux", body: mux(`{"method":"GET","relativeUrl":"/v2/me"}`, inner("/v2/messages", "")), want: 1},
+			{name: "multiplexed, behind a prefix", target: "/v2/mux", body: mux(inner("/messages", ""), inner("messages", "")), want: 2},
+			{name: "multiplexed, behind a prefix, from the root", target: "/rest/mux", body: mux(inner("/rest/messages", "")), want: 1},
+			{name: "multiplexed, its path encoded", target: "/m%75x", body: mux(inner("/v2/x/..%2fmess%61ges", "")), want: 1},
+			{name: "multiplexed, after a read", target: "/mux", body: mux(`{"method":"GET","relativeUrl":"/v2/me","dependentRequests":{"7":` + inner("/v2/messages", "") + `}}`), want: 1},
+			{name: "multiplexed, after one of them", target: "/mux", body: mux(inner("/v2/messages", `,"dependentRequests":{"7":`+inner("/v2/messages", "")+`}`)), want: 2},
+			{name: "multiplexed, two steps deep", target: "/mux", body: mux(`{"method":"GET","relativeUrl":"/v2/me","dependentRequests":{"7":{"method":"GET","relativeUrl":"/v2/me","dependentRequests":{"8":` + inner("/v2/messages", "") + `}}}}`), want: refused},
+			{name: "multiplexed, in capitals", target: "/mux", body: strings.Replace(mux(inner("/v2/messages", "")), "relativeUrl", "RelativeUrl", 1), want: refused},
+			{name: "multiplexed, in a batch of its own", target: "/mux", body: mux(`{"method":"POST","relativeUrl":"/mux","body":` + mux(inner("/v2/messages", "")) + `}`), want: refused},
+			{name: "multiplexed, the query in the body", target: "/mux", headers: "X-HTTP-Method-Override: POST\nContent-Type: multipart/mixed; boundary=b", body: "--b\r\nContent-Type: application/json\r\n\r\n" + mux(inner("/v2/messages", "")) + "\r\n--b--", want: 1},
+			{name: "multiplexed reads", target: "/mux", body: mux(`{"method":"GET","relativeUrl":"/v2/me","dependentRequests":{}}`), want: nothing},
+			{name: "a page called mux", method: "GET", target: "/company/mux", bare: true, want: nothing},
 			{name: "tunnelled", headers: "X-HTTP-Method-Override: POST\nContent-Type: multipart/mixed; boundary=b", body: "--b\r\nContent-Type: application/json\r\n\r\n" + body + "\r\n--b--", want: 1},
 		},
 	}

@@ -38,7 +38,7 @@ func (s *Set) reviewOverlap(g *gathered) {
 	said, pairs := map[[2]*messageRule]bool{}, 0
 	compare := func(a, b *matchRule) {
 		key := [2]*messageRule{a.message, b.message}
-		if pairs++; a.message == b.message || said[key] || said[[2]*messageRule{b.message, a.message}] ||
+		if pairs++; a.message == b.message || carryApart(a.message, b.message) || said[key] || said[[2]*messageRule{b.message, a.message}] ||
 			!anyPair(hosts(a), hosts(b), hostsMeet) || !overlap(a, b) {
 			return
 		}
@@ -65,6 +65,12 @@ func (s *Set) reviewOverlap(g *gathered) {
 			compare(a, b)
 		}
 	}
+}
+
+// carryApart reports whether two messages carry requests, and never the same:
+// they look elsewhere for them, or aim them elsewhere.
+func carryApart(a, b *messageRule) bool {
+	return a.inner != nil && b.inner != nil && (a.def.Each != b.def.Each || a.inner.base != b.inner.base)
 }
 
 // firstWords are the literals that a match's paths begin with; "" where a

@@ -74,6 +74,23 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
+// What carries requests overlaps where it carries the same ones.
+func TestOverlapOfCarriers(t *testing.T) {
+	for second, both := range map[string]bool{
+		"each: '$.list[*]', inner: {url: {json: $.url}, base: /a}":  true,
+		"each: '$.other[*]', inner: {url: {json: $.url}, base: /a}": false,
+		"each: '$.list[*]', inner: {url: {json: $.url}, base: /b}":  false,
+		"each: '$.list[*]'": true,
+	} {
+		s := mustLoad(t, "version: 1\nservices: {s: {hosts: [s.test], account: {bearer: true}}}\nmessages:\n"+
+			"  - {name: s.one, match: {path: /x}, each: '$.list[*]', inner: {url: {json: $.url}, base: /a}}\n"+
+			"  - {name: s.two, match: {path: /x}, "+second+"}\n")
+		if got := strings.Contains(fmt.Sprint(s.Warnings()), "one request can be both s."); got != both {
+			t.Errorf("%s: both is %v: %v", second, got, s.Warnings())
+		}
+	}
+}
+
 // TestShippedPacks: every pack and regime loads by itself, and nothing in it
 // looks like a mistake.
 func TestShippedPacksLoadWithoutWarnings(t *testing.T) {
