@@ -34,7 +34,7 @@ func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 		s.drop(conn)
 		return
 	}
-	tagged := &taggedConn{Conn: conn, target: t, server: s}
+	tagged := &taggedConn{gatheringConn: gatheringConn{Conn: conn}, target: t, server: s}
 	tagged.target.tally = &tagged.tally
 	tagged.tally.limits = &s.limits
 	first, err := tagged.peek()
@@ -52,7 +52,9 @@ func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 			return
 		}
 		inside = tc
-		if tc.ConnectionState().NegotiatedProtocol != "h2" { // net/http wants the *tls.Conn of that
+		if tc.ConnectionState().NegotiatedProtocol == "h2" { // net/http wants the *tls.Conn of that
+			tagged.gathers.Store(newGatherer(conn))
+		} else {
 			inside = &spokenTLS{spoken: spoken{Conn: tc, server: s}, tls: tc}
 		}
 	} else {
@@ -153,16 +155,13 @@ func distrusts(err error) bool {
 
 // A taggedConn carries where its client wanted to go.
 type taggedConn struct {
-	net.Conn
+	gatheringConn
 	server *Server
 	target target
 	tally  tally
 	first  [1]byte
 	peeked bool
 }
-
-// NetConn is the connection below.
-func (c *taggedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *taggedConn) peek() (byte, error) {
 	_, err := io.ReadFull(c.Conn, c.first[:])

@@ -28,7 +28,7 @@ func (t *transit) send() (*http.Response, error) {
 	if ctx.Err() != nil { // the last moment at which it costs nothing
 		return t.undecided(ctx, context.Cause(ctx))
 	}
-	tr := &sendTrace{client: t.client}
+	tr := t.e.newTrace(t.client, !t.mere())
 	out := t.client.spell(t.outgoing(tr.attach(ctx)))
 	heard := t.e.listen(t.sight)
 	if t.mere() {
@@ -40,7 +40,7 @@ func (t *transit) send() (*http.Response, error) {
 		t.lease = newLease(t.e.Ledger, t.id, t.e.log())
 	}
 	begin := t.e.clock().Now()
-	resp, err := t.e.next().RoundTrip(out)
+	resp, err := tr.answer.roundTrip(t.e.next(), out)
 	took := t.e.clock().Now().Sub(begin)
 	if err != nil {
 		return nil, t.unsent(err, tr, took)
@@ -95,6 +95,12 @@ type sendTrace struct {
 	wanted  atomic.Bool // the service asked for a client certificate
 	// answered: something came back
 	answered atomic.Bool
+	answer   awaiting
+}
+
+// newTrace is for one request; whole: its body is in memory.
+func (e *Enforcer) newTrace(client *Client, whole bool) *sendTrace {
+	return &sendTrace{client: client, answer: awaiting{e: e, whole: whole}}
 }
 
 func (s *sendTrace) attach(ctx context.Context) context.Context {
@@ -102,6 +108,9 @@ func (s *sendTrace) attach(ctx context.Context) context.Context {
 		GotConn: func(c httptrace.GotConnInfo) {
 			s.gotConn.Store(true)
 			s.reused.Store(c.Reused)
+			if !c.Reused {
+				gather(c.Conn)
+			}
 		},
 		GotFirstResponseByte: func() { s.answered.Store(true) },
 	}
@@ -110,6 +119,7 @@ func (s *sendTrace) attach(ctx context.Context) context.Context {
 			return s.client.informational(code, http.Header(h))
 		}
 	}
+	ctx = s.answer.attach(ctx)
 	return httptrace.WithClientTrace(context.WithValue(ctx, handshakeKey{}, s), trace)
 }
 

@@ -80,7 +80,7 @@ func addrPortOf(l net.Listener) netip.AddrPort {
 // that would most likely be ourselves.
 func transport(d *proxy.Dialer, roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
-		DialContext:           d.DialContext,
+		DialContext:           proxy.Gathering(d.DialContext),
 		TLSClientConfig:       proxy.UpstreamTLS(roots),
 		TLSHandshakeTimeout:   upstreamHello,
 		ForceAttemptHTTP2:     true,
