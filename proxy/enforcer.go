@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"quotagate/ratelimit"
 	"quotagate/rules"
@@ -64,6 +65,9 @@ type Enforcer struct {
 	// MaxBuffered is the most bytes of bodies that are in memory at once to be
 	// looked at (default 512 MiB).
 	MaxBuffered int64
+	// MaxResponseTime is how long a service may take from having got a request
+	// until its answer begins (default 5 minutes).
+	MaxResponseTime time.Duration
 	// Draining, once closed, ends every hold with a 503 and admits no new one.
 	Draining <-chan struct{}
 
@@ -71,6 +75,7 @@ type Enforcer struct {
 	unasked  atomic.Int64 // messages that the ledger could not be asked about
 	crowded  atomic.Int64 // bodies that there was no room for
 	tooLarge atomic.Int64 // bodies that were too large to be read
+	unbegun  atomic.Int64 // requests whose service did not begin to answer
 	panics   atomic.Int64
 	bodies   bodyRoom
 	desk     desk
@@ -298,9 +303,9 @@ func refusalName(err error) string {
 func (e *Enforcer) pass(req *http.Request, client *Client, sight *rules.Sighting) (*http.Response, error) {
 	heard := e.listen(sight)
 	req = client.spell(heard.asked(req))
-	tr := &sendTrace{client: client}
+	tr := e.newTrace(client, false)
 	req = req.WithContext(tr.attach(req.Context()))
-	resp, err := e.next().RoundTrip(req)
+	resp, err := tr.answer.roundTrip(e.next(), req)
 	if err != nil {
 		return nil, e.unshaken(err, tr, req)
 	}

@@ -88,6 +88,7 @@ var failures = []struct {
 	{is: matches(syscall.ECONNREFUSED), status: http.StatusBadGateway, word: "refused", detail: "the service refused the connection"},
 	{is: matches(syscall.ECONNRESET), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},
 	{is: matches(syscall.EPIPE), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},
+	{is: matches(errUnanswered), status: http.StatusGatewayTimeout, word: "unanswered", detail: "the service did not begin to answer in time (QUOTAGATE_RESPONSE_TIMEOUT)"},
 	{is: timedOut, status: http.StatusGatewayTimeout, word: "timeout", detail: "the service did not answer in time"},
 	{is: matches(io.EOF), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},
 	{is: matches(io.ErrUnexpectedEOF), status: http.StatusBadGateway, word: "reset", detail: "the service closed the connection before it answered"},

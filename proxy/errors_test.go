@@ -58,6 +58,7 @@ var told = []struct {
 	{"errNoRoom", errNoRoom, 503, "busy"},
 	{"ErrMinting", fmt.Errorf("%w: %w", ErrMinting, inner), 503, "mint"},
 	{"ErrOutsideCA", fmt.Errorf("%w: %w", ErrOutsideCA, inner), 503, "authority"},
+	{"errUnanswered", errUnanswered, 504, "unanswered"},
 	{"errBadStatus", errBadStatus, 502, "status"},
 	{"ErrStopped", fmt.Errorf("%w: %w", ratelimit.ErrStopped, inner), 503, "store"},
 	{"EOF", io.ErrUnexpectedEOF, 502, "reset"},

@@ -36,6 +36,8 @@ type limits struct {
 
 	WebSocketIdleTimeout time.Duration `env:"WEBSOCKET_IDLE_TIMEOUT" envDefault:"10m"`
 
+	ResponseTime time.Duration `env:"RESPONSE_TIMEOUT" envDefault:"5m"`
+
 	Grace time.Duration `env:"GRACE" envDefault:"10s"`
 }
 
@@ -71,6 +73,7 @@ func (l *limits) ranges() []bound {
 		count("MAX_HELD_PER_ACCOUNT", l.HeldPerAccount, 1, million),
 		count("MINT_PER_MINUTE", l.MintPerMinute, 1, million),
 		span("WEBSOCKET_IDLE_TIMEOUT", l.WebSocketIdleTimeout, time.Second, 7*24*time.Hour),
+		span("RESPONSE_TIMEOUT", l.ResponseTime, time.Second, 24*time.Hour),
 		span("GRACE", l.Grace, 0, time.Hour),
 	}
 }

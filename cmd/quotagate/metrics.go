@@ -92,6 +92,7 @@ func (s *service) refusedTable() []metric {
 		add(b.String(), func() int64 { return s.server.Refused(b) })
 	}
 	add("body_bytes", func() int64 { return s.enforcer.TooLarge() })
+	add("response_time", func() int64 { return s.enforcer.Unanswered() })
 	add("buffered_bytes", func() int64 { return s.enforcer.Crowded() })
 	return table
 }

@@ -132,6 +132,7 @@ func (s *service) build(version string) error {
 		MaxHeldPerAccount: s.cfg.Limits.HeldPerAccount,
 		MaxBody:           s.cfg.Limits.BodyBytes,
 		MaxBuffered:       s.cfg.Limits.BufferedBytes,
+		MaxResponseTime:   s.cfg.Limits.ResponseTime,
 	}
 	s.visits = newVisits(s.cfg.ProxyUsers != "" || s.cfg.ClientCA != "", s.rules, time.Now)
 	page, err := s.setupPage()
