@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"quotagate/ratelimit"
 )
 
 // The most requests that wait at once, in all and of one account.
@@ -37,6 +39,8 @@ type waitingRoom struct {
 	order   uint64 // of the latest to enter
 	changed changes
 	changes atomic.Uint64 // how many there were
+	leases  map[ratelimit.Place]*leaseLine
+	hears   atomic.Bool // what other processes change
 
 	refused, refusedOfAccount atomic.Int64
 }
@@ -132,7 +136,8 @@ func (r *waitingRoom) doze(w *waiter, t *transit, wake context.CancelCauseFunc) 
 		r.stand(w, t.account)
 	}
 	w.scopes, w.shared, w.at, w.asleep, w.wake = scopes, shared, t.decision.At, true, wake
-	if w.told != nil || !shared && t.outdated() {
+	due := t.stand(w)
+	if due || w.told != nil || !shared && t.outdated() {
 		wake(errLook)
 	}
 }

@@ -17,19 +17,20 @@ const looksAtOnce = 64
 // changes are what nobody has looked at yet.
 type changes struct {
 	everybody bool
+	rules     bool            // they changed, which concerns those who wait for a rate
 	of        map[string]bool // accounts and scopes
 	looking   bool            // somebody does
 }
 
 // RulesChanged has everybody who waits decided by the rules now in force.
 func (e *Enforcer) RulesChanged() {
-	e.room.change(func(c *changes) { c.everybody = true })
+	e.change(func(c *changes) { c.everybody, c.rules = true, true })
 }
 
 // AccountChanged has those decided anew who wait on an account, or on a scope:
 // it was resumed, or given quota.
 func (e *Enforcer) AccountChanged(name string) {
-	e.room.change(func(c *changes) {
+	e.change(func(c *changes) {
 		if c.of == nil {
 			c.of = map[string]bool{}
 		}
@@ -37,7 +38,8 @@ func (e *Enforcer) AccountChanged(name string) {
 	})
 }
 
-func (r *waitingRoom) change(note func(*changes)) {
+func (e *Enforcer) change(note func(*changes)) {
+	r := &e.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.changes.Add(1)
@@ -47,7 +49,7 @@ func (r *waitingRoom) change(note func(*changes)) {
 	note(&r.changed)
 	if !r.changed.looking {
 		r.changed.looking = true
-		go r.look()
+		go e.look()
 	}
 }
 
@@ -55,29 +57,38 @@ func (r *waitingRoom) change(note func(*changes)) {
 // in the order of their slots, since whoever is decided first has the first
 // choice. It ends when nothing is left to look at.
 //
-// Two wait on: who waits for a rate asks the ledger by the rules then in force,
-// and who waits for a counter of a whole service would be booked behind the
-// other accounts that wait for it (docs/ledger.md, Scopes).
-func (r *waitingRoom) look() {
-	places := make(chan struct{}, looksAtOnce)
-	for {
-		lines := r.concerned()
-		if lines == nil {
-			return
+// Who waits for a counter of a whole service waits on: he would be booked behind
+// the other accounts that wait for it (docs/ledger.md, Scopes).
+func (e *Enforcer) look() {
+	r := &e.room
+	if Contained(e.log(), "the look at who waits", func() {
+		for lines := r.concerned(); lines != nil; lines = r.concerned() {
+			e.lookAt(lines)
 		}
-		var all sync.WaitGroup
-		for _, line := range lines {
-			places <- struct{}{}
-			all.Go(func() {
-				defer func() { <-places }()
+	}) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.changed.looking = false // or nobody would look again
+	}
+}
+
+// lookAt has everybody in the lines decided anew.
+func (e *Enforcer) lookAt(lines map[string][]*waiter) {
+	places := make(chan struct{}, looksAtOnce)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, line := range lines {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			Contained(e.log(), "the look at who waits", func() {
 				for _, w := range line {
-					if told := r.tell(w); told != nil {
+					if told := e.room.tell(w); told != nil {
 						<-told
 					}
 				}
 			})
-		}
-		all.Wait()
+		})
 	}
 }
 

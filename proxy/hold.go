@@ -40,6 +40,8 @@ func (t *transit) enter() (err error) {
 
 // leave gives the place up.
 func (t *transit) leave() {
+	t.leaveLines()
+	t.forgo()
 	if t.waiter != nil {
 		t.e.room.leave(t.waiter)
 		t.waiter = nil

@@ -28,10 +28,14 @@ type transit struct {
 	claims   []ratelimit.Claim
 	request  ratelimit.Request // as the ledger was last asked
 	decision ratelimit.Decision
-	reserved bool // the ledger holds a reservation under id
-	flight   *flight
+	reserved bool     // the ledger holds a reservation under id
+	flight   string   // what it is known by while it is reserved, if it has an id
+	landing  *landing // of the message that it repeats
+	awaits   string   // that message
+	landings uint64   // how often it was told to be through when the ledger was asked
 	lease    *lease
 	waiter   *waiter // its place among those who wait; nil: it has none
+	seats    []seat  // in the lines for places
 	heard    uint64  // how many changes there were when the ledger was asked
 	held     time.Duration
 	noted    bool // that it is held
@@ -69,16 +73,22 @@ func (t *transit) run() (*http.Response, error) {
 			t.leave()
 			return t.send()
 		case ratelimit.Refused:
+			t.leave()
 			return t.refuse(), nil
 		case ratelimit.Twin:
 			if t.overdue() {
+				t.leave()
 				return t.refuse(), nil
+			}
+			if !t.await() {
+				err = t.again(ctx)
+				continue
 			}
 			if err = t.hold(ctx, t.nextLook()); err == nil {
 				err = t.again(ctx)
 			}
 		default:
-			if err = t.hold(ctx, time.UnixMilli(t.decision.At)); err == nil {
+			if err = t.hold(ctx, t.nextAsk()); err == nil {
 				err = t.again(ctx)
 			}
 		}
@@ -89,6 +99,7 @@ func (t *transit) run() (*http.Response, error) {
 // stopping, or the ledger did not answer.
 func (t *transit) undecided(ctx context.Context, err error) (*http.Response, error) {
 	t.giveBack()
+	t.leave() // whoever reads the record finds the place free
 	var unread barredError
 	if errors.As(err, &unread) {
 		return t.bar(t.untouched(), t.sending.Service, *unread.barrier)
@@ -167,13 +178,17 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 	if t.contentRefuses() {
 		return nil
 	}
-	t.request.Replace, t.request.Dry = replace, t.dry
+	behind := !t.dry && t.takeSeats() && !replace
+	t.request.Replace, t.request.Dry = replace, t.dry || behind
 	t.heard = t.e.room.changes.Load()
+	t.listens()
 	d, err := t.e.Ledger.Reserve(ctx, t.request)
 	if err != nil {
 		return storeError{err}
 	}
-	t.byShare = false
+	if t.byShare = false; behind {
+		d = t.lineUp(d)
+	}
 	t.took(d)
 	return nil
 }
@@ -289,6 +304,7 @@ func (t *transit) giveBackItems(items []int) {
 	ctx, cancel := t.settling()
 	defer cancel()
 	_ = t.e.Ledger.CancelItems(ctx, t.id, items)
+	t.freed()
 }
 
 // settling is a context for what has to be told to the ledger, whether the
@@ -312,5 +328,6 @@ func (t *transit) keep() {
 // settled notes that the reservation is closed.
 func (t *transit) settled() {
 	t.reserved = false
+	t.freed()
 	t.land()
 }

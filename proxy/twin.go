@@ -6,8 +6,8 @@ package proxy
 // the service drops duplicates. Where the first was given back, one of those
 // that waited takes its place.
 //
-// Whoever waits in the same process is woken as soon as the first is settled.
-// Of another replica's nobody is told, so it is asked about again.
+// Whoever waits is woken as soon as the first is settled, here or, where replicas
+// share the ledger and tell each other, there.
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"quotagate/ratelimit"
 )
 
-// twinLook is the longest that a repeat waits before it asks about the first
-// one again, once that is on its way.
+// twinLook is how long a repeat waits before it asks about the first one again,
+// once that is on its way, where nobody would tell that it is through.
 const twinLook = 250 * time.Millisecond
 
 // sameLimit is the Quotagate-Limit of a repeat that is refused.
@@ -27,73 +27,114 @@ const sameLimit = "same-id"
 
 var errLanded = errors.New("the same message is through")
 
-// A flight is a reserved message that others may turn out to be, until it is
-// settled.
-type flight struct {
-	name string
-	ctx  context.Context // ends with errLanded
-	end  context.CancelCauseFunc
-}
-
-// flights are those of this process, by what names the message.
+// flights are the messages that somebody waits for, by what names them.
 type flights struct {
-	mu   sync.Mutex
-	open map[string]*flight
+	mu      sync.Mutex
+	awaited map[string]*landing
 }
 
-func (f *flights) add(name string) *flight {
-	ctx, end := context.WithCancelCause(context.Background())
-	one := &flight{name, ctx, end}
+// A landing is a message's, for those that turned out to be the same.
+type landing struct {
+	waiting int
+	times   uint64 // that it was told to be through
+	wake    map[*transit]context.CancelCauseFunc
+}
+
+// landed wakes those that wait for a message: it is through, or given back.
+func (f *flights) landed(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.open == nil {
-		f.open = map[string]*flight{}
+	if l := f.awaited[name]; l != nil {
+		l.times++
+		for _, wake := range l.wake {
+			wake(errLanded)
+		}
 	}
-	f.open[name] = one
-	return one
 }
 
-func (f *flights) find(name string) *flight {
+// await begins to listen for the message that the request turned out to be, and
+// reports whether it did so already: if not, it has to ask once more, because
+// what was through by now is told to nobody.
+func (t *transit) await() (already bool) {
+	f, name := &t.e.flights, t.request.Same
+	if t.landing != nil && t.awaits == name {
+		return true
+	}
+	t.forgo()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.open[name]
-}
-
-func (f *flights) remove(one *flight) {
-	f.mu.Lock()
-	if f.open[one.name] == one {
-		delete(f.open, one.name)
+	l := f.awaited[name]
+	if l == nil {
+		if f.awaited == nil {
+			f.awaited = map[string]*landing{}
+		}
+		l = &landing{wake: map[*transit]context.CancelCauseFunc{}}
+		f.awaited[name] = l
 	}
-	f.mu.Unlock()
-	one.end(errLanded)
+	l.waiting++
+	t.landing, t.awaits = l, name
+	return false
 }
 
-// takeOff makes a reserved message known to those that turn out to be the same.
+// forgo ends listening.
+func (t *transit) forgo() {
+	if t.landing == nil {
+		return
+	}
+	f := &t.e.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t.landing.waiting--; t.landing.waiting == 0 {
+		delete(f.awaited, t.awaits)
+	}
+	t.landing = nil
+}
+
+// listens notes, before the ledger is asked, what was told until then.
+func (t *transit) listens() {
+	if t.landing == nil {
+		return
+	}
+	t.e.flights.mu.Lock()
+	defer t.e.flights.mu.Unlock()
+	t.landings = t.landing.times
+}
+
+// takeOff notes a reserved message, that others may turn out to be.
 func (t *transit) takeOff() {
-	if t.flight != nil && (!t.reserved || t.flight.name != t.request.Same) {
+	if t.flight != "" && (!t.reserved || t.flight != t.request.Same) {
 		t.land()
 	}
-	if t.reserved && t.flight == nil && t.request.Same != "" {
-		t.flight = t.e.flights.add(t.request.Same)
+	if t.reserved {
+		t.flight = t.request.Same
 	}
 }
 
 // land wakes those that wait for this message.
 func (t *transit) land() {
-	if t.flight != nil {
-		t.e.flights.remove(t.flight)
-		t.flight = nil
+	if t.flight != "" {
+		t.e.flights.landed(t.flight)
+		t.flight = ""
 	}
 }
 
 // onLanding ends a wait when the message that this one waits for is through.
-func (t *transit) onLanding(end context.CancelCauseFunc) (unhook func() bool) {
-	if t.decision.Verdict == ratelimit.Twin {
-		if first := t.e.flights.find(t.request.Same); first != nil {
-			return context.AfterFunc(first.ctx, func() { end(errLanded) })
-		}
+func (t *transit) onLanding(end context.CancelCauseFunc) (unhook func()) {
+	if t.decision.Verdict != ratelimit.Twin || t.landing == nil {
+		return func() {}
 	}
-	return func() bool { return true }
+	f, l := &t.e.flights, t.landing
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l.times != t.landings {
+		end(errLanded)
+	}
+	l.wake[t] = end
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(l.wake, t)
+	}
 }
 
 // standAside looks at the ledger's answer: a repeat that waited for the slot of
@@ -140,11 +181,20 @@ func (t *transit) lastCall() time.Time {
 	return t.now.Add(time.Duration(wait) * time.Millisecond)
 }
 
-// nextLook is when to ask about the first one again.
+// nextLook is when to ask about the first one again, if nobody tells that it is
+// through before: at its slot, when it would be given back, or when nobody would
+// take it for being on its way any more.
 func (t *transit) nextLook() time.Time {
-	look := t.e.clock().Now().Add(twinLook)
-	if at := time.UnixMilli(t.decision.At); at.After(look) {
-		look = at
+	now, at := t.e.clock().Now(), time.UnixMilli(t.decision.At)
+	look := at
+	switch {
+	case t.decision.At == 0:
+		look = now.Add(time.Duration(ratelimit.Remembered) * time.Millisecond)
+	case !at.After(now):
+		look = at.Add(time.Duration(ratelimit.Abandoned) * time.Millisecond)
+	}
+	if soon := now.Add(twinLook); t.e.polls() && !at.After(soon) || !look.After(now) {
+		look = soon
 	}
 	if last := t.lastCall(); last.Before(look) {
 		return last
@@ -158,6 +208,7 @@ func (t *transit) afterTwin(ctx context.Context) error {
 	if t.slotted && !t.request.Dedupes {
 		r := t.request
 		r.Dry = true
+		t.listens()
 		d, err := t.e.Ledger.Reserve(ctx, r)
 		if err != nil {
 			return storeError{err}

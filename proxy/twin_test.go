@@ -176,7 +176,7 @@ func TestARepeatWaitsNoLongerThanItMay(t *testing.T) {
 // A replica shares the ledger and knows nothing of the other's messages.
 func (l *lab) replica() *lab {
 	r := &lab{t: l.t, ledger: l.ledger, log: l.log, begin: l.begin, answer: l.answer}
-	r.Enforcer = &proxy.Enforcer{Rules: l.Rules, Ledger: l.ledger, Next: serving(r.serve), Rates: l.Rates}
+	r.Enforcer = &proxy.Enforcer{Rules: l.Rules, Ledger: &newsroom{Store: l.ledger}, Next: serving(r.serve), Rates: l.Rates}
 	return r
 }
 

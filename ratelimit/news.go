@@ -54,6 +54,10 @@ func placesOf(claims []Claim, account string) (places []Place) {
 	return places
 }
 
+// Abandoned is how long after its slot a booking is given back that nobody
+// fired (ms).
+const Abandoned = abandoned
+
 // Remembered is how long a message on its way, of which nobody is heard, is
 // taken for open by those that repeat it (ms): longer than a proxy waits for an
 // answer.
