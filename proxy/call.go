@@ -20,8 +20,11 @@ func (r *reading) call(body []byte) error {
 		return nil
 	}
 	if body == nil && r.sight.CallNeedsBody() {
+		if r.portion == nil {
+			r.portion = &portion{e: r.e}
+		}
 		var err error
-		body, err = readBody(r.req, maxCallBody, nil)
+		body, err = readBody(r.req, maxCallBody, r.portion.grow)
 		switch {
 		case errors.Is(err, errTooLarge):
 			r.req, body = withRest(r.req, body), nil

@@ -336,6 +336,34 @@ func TestLargeBodiesLeaveRoomForUsualOnes(t *testing.T) {
 	}
 }
 
+// What is read of a call to find whose it is lies in memory as well.
+func TestBodiesOfCallsAreBoundedToo(t *testing.T) {
+	w := newWorld(t, "", func(w *world, _ *proxy.Config, e *proxy.Enforcer) {
+		w.set.Store(mustLoad(t, strings.Replace(chat, "{bearer: true, secret: true}", "{json: $.token, secret: true}", 1)+
+			"limits: [{name: chat.calls, on: chat.request, allow: 9, per: day}]\n"))
+		e.MaxBuffered = 64 << 10
+	})
+	held := w.dialInside("http/1.1")
+	fmt.Fprintf(held, "POST /read HTTP/1.1\r\nHost: chat.example\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", 60<<10, strings.Repeat(" ", 40<<10))
+	eventually(t, "what came is not counted", func() bool { return w.enforcer.Buffered() == 40<<10 })
+	other := w.dialInside("http/1.1")
+	go fmt.Fprintf(other, "POST /read HTTP/1.1\r\nHost: chat.example\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", 40<<10, strings.Repeat(" ", 40<<10))
+	told(t, other, http.StatusServiceUnavailable, "busy")
+	held.Close()
+	eventually(t, "the memory is not given back", func() bool { return w.enforcer.Buffered() == 0 })
+}
+
+func TestBodiesThatAreTooLargeAreCounted(t *testing.T) {
+	w := newWorld(t, five, func(_ *world, _ *proxy.Config, e *proxy.Enforcer) { e.MaxBody = 5 })
+	if resp, _ := w.send(w.client(false), "anna", "bob"); resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("%s", resp.Status)
+	}
+	w.next()
+	if n := w.enforcer.TooLarge(); n != 1 {
+		t.Errorf("%d counted, want 1", n)
+	}
+}
+
 func TestBodiesInMemoryAreBoundedInAll(t *testing.T) {
 	w := newWorld(t, five, func(_ *world, _ *proxy.Config, e *proxy.Enforcer) { e.MaxBuffered = 1 << 20 })
 	big := w.dialInside("http/1.1")
