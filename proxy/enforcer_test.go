@@ -19,19 +19,18 @@ import (
 const paced = "limits: [{name: chat.pace, on: chat.message, pace: 300ms, wait: 5s}, {name: chat.day, on: chat.message, allow: 5, per: day}]\n"
 
 func TestAHeldMessageGoesInItsTurn(t *testing.T) {
-	w := newWorld(t, paced)
-	c := w.client(false)
-	w.send(c, "anna", "bob")
-	w.next()
-	begin := time.Now()
-	resp, _ := w.send(c, "anna", "bob")
-	if waited := time.Since(begin); resp.StatusCode != 200 || waited < 200*time.Millisecond {
-		t.Errorf("%s after %s", resp.Status, waited)
-	}
-	if r := w.next(); r.Decision != proxy.DecisionHold || r.Limit != "chat.pace" || r.RetryAt.IsZero() {
+	clock := newHandClock()
+	w, q := held(t, paced, clock.drive)
+	if r := w.records[1]; r.Limit != "chat.pace" || !r.RetryAt.Equal(clock.Now().Add(300*time.Millisecond)) {
 		t.Errorf("the first record of a hold: %+v", r)
 	}
-	if r := w.next(); r.Decision != proxy.DecisionForward || r.Held < 200*time.Millisecond {
+	clock.pass(299 * time.Millisecond)
+	if n := w.enforcer.Held(); n != 1 || q.order() != "a" {
+		t.Errorf("%d held, and the service got %q", n, q.order())
+	}
+	clock.pass(time.Millisecond)
+	q.wantSent("a b")
+	if r := w.next(); r.Decision != proxy.DecisionForward || r.Held != 300*time.Millisecond {
 		t.Errorf("the second record of a hold: %+v", r)
 	}
 }
@@ -191,50 +190,24 @@ func TestARefusalTakesNothing(t *testing.T) {
 }
 
 func TestNewRulesHoldForWhatWaits(t *testing.T) {
-	w := newWorld(t, paced)
-	c := w.client(false)
-	w.send(c, "anna", "bob")
-	w.next()
-	answered := make(chan *http.Response, 1)
-	go func() {
-		resp, err := c.Do(w.message(context.Background(), "anna", "bob"))
-		if err == nil {
-			resp.Body.Close()
-		}
-		answered <- resp
-	}()
-	w.next() // the hold
+	clock := newHandClock()
+	w, q := held(t, paced, clock.drive)
 	w.set.Store(loadRules(t, "limits: [{name: chat.none, on: chat.message, allow: 0, per: day}]\n"))
-	if resp := <-answered; resp == nil || resp.Header.Get("Quotagate-Limit") != "chat.none" {
-		t.Errorf("%+v", resp)
-	}
-	if n := w.service.messages.Load(); n != 1 {
-		t.Errorf("the service saw %d messages", n)
+	clock.pass(300 * time.Millisecond)
+	if a := q.answered()[0]; a.word != "chat.none" || q.order() != "a" {
+		t.Errorf("%+v; the service got %q", a, q.order())
 	}
 }
 
 func TestAPauseHoldsForWhatWaits(t *testing.T) {
-	w := newWorld(t, paced)
-	c := w.client(false)
-	w.send(c, "anna", "bob")
-	account := w.next().Account
-	answered := make(chan *http.Response, 1)
-	go func() {
-		resp, err := c.Do(w.message(context.Background(), "anna", "bob"))
-		if err == nil {
-			resp.Body.Close()
-		}
-		answered <- resp
-	}()
-	w.next() // the hold
-	if err := w.ledger.Pause(context.Background(), account, &ratelimit.Hold{Why: "a person looks"}); err != nil {
+	clock := newHandClock()
+	w, q := held(t, paced, clock.drive)
+	if err := w.ledger.Pause(t.Context(), w.records[0].Account, &ratelimit.Hold{Why: "a person looks"}); err != nil {
 		t.Fatal(err)
 	}
-	if resp := <-answered; resp == nil || resp.Header.Get("Quotagate-Limit") != ratelimit.PausedLimit {
-		t.Errorf("%+v", resp)
-	}
-	if n := w.service.messages.Load(); n != 1 {
-		t.Errorf("the service saw %d messages", n)
+	clock.pass(300 * time.Millisecond)
+	if a := q.answered()[0]; a.word != ratelimit.PausedLimit || q.order() != "a" {
+		t.Errorf("%+v; the service got %q", a, q.order())
 	}
 	if n := w.used("chat.day"); n != 1 {
 		t.Errorf("%d counted, want 1", n)

@@ -59,6 +59,17 @@ func (q *queue) hold(c *http.Client, account, to string) {
 	q.waiting++
 }
 
+// held is a world in which anna's "a" went and her "b" is held behind it.
+func held(t *testing.T, limits string, options ...option) (*world, *queue) {
+	t.Helper()
+	w := newWorld(t, limits, options...)
+	q, c := w.newQueue(), w.client(false)
+	w.send(c, "anna", "a")
+	w.next()
+	q.hold(c, "anna", "b")
+	return w, q
+}
+
 // answered waits for all that were held: less than any of them would have to.
 func (q *queue) answered() (all []answer) {
 	q.w.t.Helper()
@@ -79,6 +90,15 @@ func (q *queue) order() string {
 	return strings.Join(q.arrived, " ")
 }
 
+// oneByOne moves the clock on by a pace whenever the service got one more.
+func (q *queue) oneByOne(clock *handClock, pace time.Duration) {
+	q.w.t.Helper()
+	for n := range q.waiting {
+		clock.pass(pace)
+		eventually(q.w.t, "nobody goes", func() bool { return strings.Count(q.order(), " ") > n })
+	}
+}
+
 func (q *queue) wantSent(order string) {
 	q.w.t.Helper()
 	for _, a := range q.answered() {
@@ -96,7 +116,8 @@ func (q *queue) wantSent(order string) {
 
 func TestAWiderLimitLetsWhatWaitsGoAtOnceAndInItsOrder(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
-		w := newWorld(t, minutely)
+		clock := newHandClock()
+		w := newWorld(t, minutely, clock.drive)
 		q, c := w.newQueue(), w.client(h2)
 		w.send(c, "anna", "a")
 		w.next()
@@ -118,6 +139,7 @@ func TestAWiderLimitLetsWhatWaitsGoAtOnceAndInItsOrder(t *testing.T) {
 		w.enforcer.RulesChanged() // narrower: they stay, in their order
 		w.set.Store(loadRules(t, strings.Replace(minutely, "60s", "50ms", 1)))
 		w.enforcer.RulesChanged()
+		q.oneByOne(clock, 50*time.Millisecond)
 		q.wantSent("a b c d e")
 		if n := w.used("chat.day"); n != 5 {
 			t.Errorf("http2=%v: %d counted, want 5", h2, n)
@@ -126,22 +148,18 @@ func TestAWiderLimitLetsWhatWaitsGoAtOnceAndInItsOrder(t *testing.T) {
 }
 
 func TestANarrowerLimitKeepsWhatWaits(t *testing.T) {
-	ledger := &notedLedger{}
-	w := newWorld(t, minutely, noted(ledger))
-	q, c := w.newQueue(), w.client(false)
-	w.send(c, "anna", "a")
-	w.next()
-	q.hold(c, "anna", "b")
-	ledger.taken()
+	w, q := held(t, minutely)
 	w.set.Store(loadRules(t, strings.Replace(minutely, "60s", "90s", 1)))
 	w.enforcer.RulesChanged()
-	w.eventually("the message is decided anew", func() bool { return strings.Contains(ledger.taken(), "reserve") })
+	eventually(t, "its slot is the old pace's", func() bool {
+		d, err := w.ledger.Fire(t.Context(), w.records[1].ID)
+		if err != nil || d.Verdict != ratelimit.Booked {
+			t.Fatalf("%+v %v", d, err)
+		}
+		return d.At-d.Now > 70_000
+	})
 	if n := w.enforcer.Held(); n != 1 || q.order() != "a" {
 		t.Errorf("%d held, and the service got %q", n, q.order())
-	}
-	// The slot is the new pace's.
-	if d, err := w.ledger.Fire(t.Context(), w.records[1].ID); err != nil || d.Verdict != ratelimit.Booked || d.At-d.Now < 80_000 {
-		t.Errorf("%+v %v", d, err)
 	}
 	w.set.Store(loadRules(t, five))
 	w.enforcer.RulesChanged()
@@ -149,11 +167,7 @@ func TestANarrowerLimitKeepsWhatWaits(t *testing.T) {
 }
 
 func TestRulesThatRefuseEndTheWaitWithARefusal(t *testing.T) {
-	w := newWorld(t, minutely)
-	q, c := w.newQueue(), w.client(false)
-	w.send(c, "anna", "a")
-	w.next()
-	q.hold(c, "anna", "b")
+	w, q := held(t, minutely)
 	w.set.Store(loadRules(t, "limits: [{name: chat.none, on: chat.message, allow: 0, per: day}, {name: chat.day, on: chat.message, allow: 9, per: day}]\n"))
 	w.enforcer.RulesChanged()
 	if a := q.answered()[0]; a.status != http.StatusTooManyRequests || a.word != "chat.none" {
@@ -213,11 +227,7 @@ func TestWhatChangesBeforeTheWaitBeginsIsNoticed(t *testing.T) {
 // Thousands may wait, and most changes of the rules concern few of them.
 func TestRulesThatAskTheSameAskNobody(t *testing.T) {
 	ledger := &notedLedger{}
-	w := newWorld(t, minutely, noted(ledger))
-	q, c := w.newQueue(), w.client(false)
-	w.send(c, "anna", "a")
-	w.next()
-	q.hold(c, "anna", "b")
+	w, q := held(t, minutely, noted(ledger))
 	ledger.taken()
 	w.set.Store(loadRules(t, minutely+"accounts: {nina: {plan: free}}\n"))
 	w.enforcer.RulesChanged()
@@ -230,11 +240,12 @@ func TestRulesThatAskTheSameAskNobody(t *testing.T) {
 }
 
 func TestAResumedAccountGoesAtOnceAndInItsOrder(t *testing.T) {
-	w := newWorld(t, "limits: [{name: chat.pace, on: chat.message, pace: 10ms, wait: 5m}, {name: chat.day, on: chat.message, allow: 9, per: day}]\n")
+	clock := newHandClock()
+	w := newWorld(t, minutely, clock.drive)
 	q, c := w.newQueue(), w.client(false)
 	w.send(c, "anna", "a")
 	account := w.next().Account
-	pause := &ratelimit.Hold{Until: time.Now().Add(time.Minute).UnixMilli(), Why: "a person looks"}
+	pause := &ratelimit.Hold{Until: clock.Now().Add(2 * time.Minute).UnixMilli(), Why: "a person looks"}
 	if err := w.ledger.Pause(t.Context(), account, pause); err != nil {
 		t.Fatal(err)
 	}
@@ -246,6 +257,7 @@ func TestAResumedAccountGoesAtOnceAndInItsOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.enforcer.AccountChanged(account)
+	q.oneByOne(clock, time.Minute)
 	q.wantSent("a b c d")
 }
 
@@ -286,19 +298,5 @@ func TestWhatWaitsOnAServicesCounterKeepsItsPlace(t *testing.T) {
 	q.answered()
 	if calls := ledger.taken(); strings.Contains(calls, "reserve") {
 		t.Errorf("the ledger was asked %s", calls)
-	}
-}
-
-// eventually waits for what another goroutine does.
-func (w *world) eventually(what string, done func() bool) {
-	w.t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.After(10 * time.Second); !done(); {
-		select {
-		case <-tick.C:
-		case <-end:
-			w.t.Fatalf("after 10 s still not so: %s", what)
-		}
 	}
 }

@@ -213,8 +213,9 @@ func TestARepeatAtAnotherReplicaIsTheSameMessage(t *testing.T) {
 
 func TestARepeatOnASocketIsToldThatTheFirstWent(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
-		w := newWorld(t, five)
-		w.set.Store(mustLoad(t, repeating(false, "limits: [{name: chat.pace, on: chat.message, pace: 500ms, wait: 20s}]\n")))
+		clock := newHandClock()
+		w := newWorld(t, five, clock.drive)
+		w.set.Store(mustLoad(t, repeating(false, heldOnce)))
 		post := func(ctx context.Context, body string) int {
 			req, err := http.NewRequestWithContext(ctx, "POST", "https://chat.example/send", strings.NewReader(body))
 			if err != nil {
@@ -242,6 +243,10 @@ func TestARepeatOnASocketIsToldThatTheFirstWent(t *testing.T) {
 		go func() { statuses <- post(ctx, same) }()
 		w.next()
 		leave() // and one of them does not wait for it
+		if r := w.next(); r.Decision != proxy.DecisionCancel {
+			t.Errorf("%+v", r)
+		}
+		clock.pass(10 * time.Second)
 		if a, b, c := <-statuses, <-statuses, <-statuses; a+b+c != 200+409 || a*b*c != 0 {
 			t.Errorf("http2=%v: %d, %d, %d", h2, a, b, c)
 		}
