@@ -8,10 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"quotagate/proxy"
+	"quotagate/ratelimit"
 )
 
 func TestAnAccountAtItsBoundTakesNoPlaceAndBlocksNobody(t *testing.T) {
@@ -134,12 +137,51 @@ func TestHoweverAClientLeavesItsPlaceIsFreeAtOnce(t *testing.T) {
 			if n := w.used("chat.day"); n != 1 {
 				t.Errorf("%d counted, want 1", n)
 			}
-			w.eventually("nobody is held", func() bool { return w.enforcer.Held() == 0 })
+			if n := w.enforcer.Held(); n != 0 {
+				t.Errorf("%d held", n)
+			}
 			conn.Close()
 			<-ended
 			if got := q.order(); got != "a" {
 				t.Errorf("the service got %q", got)
 			}
+		})
+	}
+}
+
+// Whoever reads that a hold is over may send the next at once.
+func TestTheRecordThatEndsAHoldComesWhenItsPlaceIsFree(t *testing.T) {
+	for how, end := range map[string]func(l *lab, leave, drain func()){
+		"the client leaves": func(_ *lab, leave, _ func()) { leave() },
+		"the proxy stops":   func(_ *lab, _, drain func()) { drain() },
+		"it is refused": func(l *lab, _, _ func()) {
+			if err := l.ledger.Pause(t.Context(), l.name(), &ratelimit.Hold{Why: "a person looks"}); err != nil {
+				t.Error(err)
+			}
+		},
+		"it goes": func(*lab, func(), func()) {},
+	} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, chat+minutely)
+				stop := make(chan struct{})
+				l.Draining = stop
+				var free atomic.Bool
+				note := l.Record
+				l.Record = func(r *proxy.Record) {
+					note(r)
+					free.Store(l.Held() == 0)
+				}
+				l.post("/send", `{"to":"a"}`)
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				held := l.start(ctx, `{"to":"b"}`)
+				end(l, leave, func() { close(stop) })
+				<-held
+				if !free.Load() {
+					t.Error("it has its place still")
+				}
+			})
 		})
 	}
 }
