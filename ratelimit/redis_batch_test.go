@@ -12,8 +12,19 @@ import (
 // taken must be over long before the others' time is up (300 ms); and it grows
 // evenly with the number of its claims, also to recipients of one limit.
 func TestTheLargestRequestDoesNotBlockRedis(t *testing.T) {
-	_, s := sharedBy(t, sharedURL(t), 1)
+	server := startRedis(t)
+	_, s := sharedBy(t, server.url(), 1)
 	store, ctx := s[0].Store.(*Redis), context.Background()
+	spent := func() (sum time.Duration) { // by the server, however long it waited for a processor
+		for _, field := range []string{"used_cpu_user", "used_cpu_sys"} {
+			d, err := time.ParseDuration(server.info("cpu", field) + "s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += d
+		}
+		return sum
+	}
 	for name, claim := range map[string]func(who string) Claim{
 		"distinct": func(who string) Claim { return rolling("distinct", 1<<30, day).distinct().to(who) },
 		"returned": func(who string) Claim { return lifetime("returned", 1<<30).to(who).returning(day) },
@@ -27,14 +38,14 @@ func TestTheLargestRequestDoesNotBlockRedis(t *testing.T) {
 				for i := range n {
 					r.Claims = append(r.Claims, claim(fmt.Sprint("to", i)).ofItem(i))
 				}
-				start := time.Now()
+				start := spent()
 				if d, err := store.Reserve(ctx, r); err != nil || d.Verdict != Go {
 					t.Fatalf("%s: %+v, %v", name, d.Verdict, err)
 				}
 				if err := store.Cancel(ctx, r.ID); err != nil {
 					t.Fatalf("%s: cancel: %v", name, err)
 				}
-				best = min(best, time.Since(start))
+				best = min(best, spent()-start)
 			}
 			return best
 		}

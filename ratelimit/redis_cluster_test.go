@@ -12,7 +12,7 @@ func onCluster(t *testing.T, url string, n int) (list []*Redis) {
 	t.Helper()
 	prefix := fmt.Sprint("t", prefixes.Add(1))
 	for range n {
-		s, err := OpenRedis(context.Background(), url+"?read_timeout=10s", RedisOptions{Prefix: prefix})
+		s, err := OpenRedis(context.Background(), url+patience, RedisOptions{Prefix: prefix})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +36,7 @@ func TestOnAClusterNoServersClockIsTheOthers(t *testing.T) {
 	}
 
 	// A booking is fired by the account's server; the scope's is behind.
-	_, list := sharedBy(t, url+"?read_timeout=10s", 1)
+	_, list := sharedBy(t, url, 1)
 	fake := list[0]
 	fake.ask(pace("pace", minute).scoped("service:x"))
 	d, _ := fake.ask(pace("pace", minute).scoped("service:x").waiting(hour), own)

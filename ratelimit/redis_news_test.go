@@ -63,9 +63,9 @@ func openTwins(t *testing.T, url, query string) (here, there *testStore, heard *
 
 func TestWhatAPersonChangesInOneProcessIsHeardInTheOthers(t *testing.T) {
 	for name, address := range map[string]func() (url, query string){
-		"one server": func() (string, string) { return startRedis(t).url(), "?read_timeout=10s" },
-		"a cluster":  func() (string, string) { return startCluster(t).url(), "?read_timeout=10s" },
-		"sentinel":   func() (string, string) { return startSentinels(t).url(), "?read_timeout=10s" },
+		"one server": func() (string, string) { return startRedis(t).url(), patience },
+		"a cluster":  func() (string, string) { return startCluster(t).url(), patience },
+		"sentinel":   func() (string, string) { return startSentinels(t).url(), patience },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,7 +154,7 @@ func TestAnEndIsToldWhereSomebodyMayWaitForIt(t *testing.T) {
 
 func TestWhoWasCutOffHearsThatAnythingMayHaveChanged(t *testing.T) {
 	server := startRedis(t, "appendonly yes")
-	_, there, heard := openTwins(t, server.url(), "?read_timeout=10s")
+	_, there, heard := openTwins(t, server.url(), patience)
 	server.kill()
 	heard.want(News{Deaf: true})
 	server.restart()
@@ -168,7 +168,7 @@ func TestWithoutPubSubEverythingElseWorks(t *testing.T) {
 	server := startRedis(t)
 	server.do("ACL", "SETUSER", "poor", "on", ">word", "~*", "+@all", "-@pubsub", "resetchannels")
 	log := &logged{}
-	s, err := OpenRedis(t.Context(), fmt.Sprintf("redis://poor:word@%s/0?read_timeout=10s", server.addr()), RedisOptions{Options: Options{Log: log.logger()}})
+	s, err := OpenRedis(t.Context(), fmt.Sprintf("redis://poor:word@%s/0"+patience, server.addr()), RedisOptions{Options: Options{Log: log.logger()}})
 	if err != nil {
 		t.Fatal(err)
 	}

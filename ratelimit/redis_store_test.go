@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +16,27 @@ import (
 // sharedBy opens stores of one ledger, under one clock: as many processes.
 func sharedBy(t *testing.T, url string, n int) (*fakeClock, []*testStore) {
 	t.Helper()
+	return sharedAt(t, slices.Repeat([]string{url}, n)...)
+}
+
+// sharedAt does so with a way to the server for each.
+func sharedAt(t *testing.T, urls ...string) (*fakeClock, []*testStore) {
+	t.Helper()
 	c := &fakeClock{ms: t0}
-	prefix := fmt.Sprint("t", prefixes.Add(1))
-	list := make([]*testStore, n)
-	for i := range list {
-		s, err := OpenRedis(context.Background(), url, RedisOptions{Options: Options{Now: c.now}, Prefix: prefix, argumentClock: true})
-		if err != nil {
-			t.Fatal(err)
+	o := RedisOptions{Options: Options{Now: c.now}, Prefix: fmt.Sprint("t", prefixes.Add(1)), argumentClock: true}
+	list := make([]*testStore, len(urls))
+	for i, url := range urls {
+		if !strings.Contains(url, "?") {
+			url += patience
 		}
+		var s *Redis
+		eventually(t, "the store opens", func() (open bool) { // a hasty one may not at first
+			var err error
+			if s, err = OpenRedis(context.Background(), url, o); err != nil {
+				t.Log(err)
+			}
+			return err == nil
+		})
 		t.Cleanup(func() { _ = s.Close() })
 		list[i] = &testStore{Store: s, t: t, clock: c, n: 1000 * i}
 	}
@@ -68,10 +82,9 @@ func TestProcessesShareBookingsHoldsAndWarnings(t *testing.T) {
 func TestALostAnswerChargesOnce(t *testing.T) {
 	server := startRedis(t)
 	wire := startWire(t, server.addr())
-	url := wire.url() + "?read_timeout=100ms&max_retries=3"
-	_, s := sharedBy(t, url, 1)
+	_, s := sharedAt(t, wire.url()+"?read_timeout=100ms&max_retries=3", server.url())
 	life := lifetime("life", 1000)
-	s[0].ask(life)
+	s[1].ask(life)
 	wire.lose(0.3, 0)
 	ctx := context.Background()
 	want := int64(1)
@@ -92,8 +105,7 @@ func TestALostAnswerChargesOnce(t *testing.T) {
 	if wire.broken() == 0 {
 		t.Fatal("no answer was lost")
 	}
-	wire.lose(0, 0)
-	if got := s[0].look(life.costing(0)).Uses[0].Used; got != want {
+	if got := s[1].look(life.costing(0)).Uses[0].Used; got != want {
 		t.Errorf("%d are charged, want %d", got, want)
 	}
 }
@@ -102,26 +114,34 @@ func TestALostAnswerChargesOnce(t *testing.T) {
 // and all of them are carried out when it goes on.
 func TestAServerThatStoodStillChargesOnce(t *testing.T) {
 	server := startRedis(t)
-	_, s := sharedBy(t, server.url()+"?read_timeout=50ms&max_retries=3", 1)
+	_, s := sharedAt(t, server.url()+"?read_timeout=50ms&max_retries=3", server.url())
+	hasty, patient := s[0], s[1]
 	life := lifetime("life", 1000)
-	s[0].ask(life)
 	ctx := context.Background()
+	first, x := Request{ID: "w", Account: "anna", Claims: []Claim{life}}, Request{ID: "x", Account: "anna", Claims: []Claim{life}}
+	_, err := hasty.Reserve(ctx, first) // leaves a connection that x is written to
+	for err != nil {
+		_, err = hasty.Reserve(ctx, first)
+	}
 	server.pause()
-	_, err := s[0].Reserve(ctx, Request{ID: "x", Account: "anna", Claims: []Claim{life}})
-	_, err2 := s[0].Reserve(ctx, Request{ID: "y", Account: "anna", Claims: []Claim{life}})
+	_, err = hasty.Reserve(ctx, x)
+	_, err2 := hasty.Reserve(ctx, Request{ID: "y", Account: "anna", Claims: []Claim{life}})
 	server.resume()
 	if err == nil || err2 == nil {
 		t.Fatal("it answered while it stood still")
 	}
-	server.eventually("what waited is carried out", func() bool { return s[0].look(life.costing(0)).Uses[0].Used >= 2 })
-	d, err := s[0].Reserve(ctx, Request{ID: "x", Account: "anna", Claims: []Claim{life}})
-	if err != nil || !d.Repeated {
-		t.Errorf("asked again: %+v, %v", d, err)
+	server.eventually("what waited is carried out", func() bool { return patient.look(life.costing(0)).Uses[0].Used >= 2 })
+	d, err := hasty.Reserve(ctx, x)
+	for err != nil { // it gives up on a busy machine too
+		d, err = hasty.Reserve(ctx, x)
 	}
-	if err := s[0].Cancel(ctx, "y"); err != nil {
-		t.Error(err)
+	if !d.Repeated {
+		t.Errorf("asked again: %+v", d)
 	}
-	if got := s[0].look(life.costing(0)).Uses[0].Used; got != 2 {
+	for hasty.Cancel(ctx, "y") != nil {
+		continue
+	}
+	if got := patient.look(life.costing(0)).Uses[0].Used; got != 2 {
 		t.Errorf("%d are charged, want 2", got)
 	}
 }
@@ -241,7 +261,7 @@ func TestRecipientsAreForgottenInRedis(t *testing.T) {
 }
 
 func TestAClusterReservesScopesAndJoinsNames(t *testing.T) {
-	_, s := sharedBy(t, startCluster(t).url()+"?read_timeout=10s", 2)
+	_, s := sharedBy(t, startCluster(t).url(), 2)
 	own, all := lifetime("life", 10), rolling("all", 3, hour).scoped("service:x")
 	ask := func(i int, id, account string, aliases ...string) Decision {
 		t.Helper()

@@ -86,10 +86,19 @@ func (s *redisServer) first() {
 	s.t.Fatalf("redis-server does not start: %s", s.log())
 }
 
-// freePort finds a port outside the range that the system hands out, free
-// together with the one for the Cluster's bus, 10,000 above.
+// freePort is a randomPort, or the test's end.
 func freePort(t testing.TB) int {
 	t.Helper()
+	port, err := randomPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// randomPort finds a port outside the range that the system hands out, free
+// together with the one for the Cluster's bus, 10,000 above.
+func randomPort() (int, error) {
 	for range 200 {
 		port := 12_000 + rand.IntN(10_000)
 		a, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -102,10 +111,9 @@ func freePort(t testing.TB) int {
 			continue
 		}
 		_ = b.Close()
-		return port
+		return port, nil
 	}
-	t.Fatal("no free port")
-	return 0
+	return 0, errors.New("no free port")
 }
 
 // launch starts the process and reports whether it answers.
