@@ -48,6 +48,10 @@ type Enforcer struct {
 	// Record, if set, is called with every decision before RoundTrip returns
 	// the response, and when a hold begins. It must not keep the record.
 	Record func(*Record)
+	// Recorded, if set, is called before the last byte of an answer about
+	// which there was a record: it returns when that is where it belongs. It
+	// may be called more than once.
+	Recorded func()
 	// Unmatched, if set, is called for every call that is no message the
 	// rules know, on services whose rules say `unmatched: report`.
 	Unmatched func(service string)
@@ -126,6 +130,9 @@ func (e *Enforcer) RoundTrip(req *http.Request) (resp *http.Response, err error)
 			resp, err = nil, e.contain(p, req, r.transit)
 		}
 		r.done()
+		if e.Recorded != nil && (r.transit != nil || r.barrier != nil) {
+			e.recorded(resp)
+		}
 	}()
 	if resp := e.turnAway(req); resp != nil {
 		return resp, nil
@@ -145,6 +152,15 @@ func (e *Enforcer) RoundTrip(req *http.Request) (resp *http.Response, err error)
 		return e.pass(r.req, r.client, r.sight)
 	}
 	return r.transit.run()
+}
+
+// recorded has the records written before an answer, or an error, is told.
+func (e *Enforcer) recorded(resp *http.Response) {
+	if resp == nil {
+		e.Recorded()
+		return
+	}
+	atEnd(resp, e.Recorded)
 }
 
 // A reading is what a request turned out to be: a transit if it sends

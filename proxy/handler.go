@@ -137,6 +137,9 @@ func malformed(r *http.Request) bool {
 
 // named reports whether a Host means the target.
 func (t *target) named(hostport string) bool {
+	if hostport == t.host && t.port == 443 && t.scheme == "https" { // nearly all
+		return true
+	}
 	host, port, err := splitTarget(hostport, t.scheme)
 	return err == nil && host == t.host && port == t.port
 }

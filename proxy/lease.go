@@ -73,11 +73,18 @@ func (l *lease) end() {
 // keepAtEnd closes the reservation when the answer was read to its end, or
 // nobody reads it any more.
 func (t *transit) keepAtEnd(resp *http.Response) {
+	atEnd(resp, sync.OnceFunc(t.keep))
+}
+
+// atEnd has end called before the last byte of an answer is handed on, and
+// again when it is closed; at once if there is no such byte, or what follows is
+// no answer.
+func atEnd(resp *http.Response, end func()) {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength == 0 {
-		t.keep() // what follows a switch of protocols is no request
+		end()
 		return
 	}
-	resp.Body = &tail{ReadCloser: resp.Body, left: resp.ContentLength, end: sync.OnceFunc(t.keep)}
+	resp.Body = &tail{ReadCloser: resp.Body, left: resp.ContentLength, end: end}
 }
 
 // A tail calls end when its body is read to the end or closed: before the last

@@ -35,10 +35,11 @@ func sends(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer decided.close()
 	e := &proxy.Enforcer{
-		Rules:  func() *rules.Set { return set },
-		Ledger: ledger,
-		Next:   taken{},
-		Record: func(r *proxy.Record) { decided.write(r, &admin.Recent{}) },
+		Rules:    func() *rules.Set { return set },
+		Ledger:   ledger,
+		Next:     taken{},
+		Record:   func(r *proxy.Record) { decided.add(r, &admin.Recent{}) },
+		Recorded: decided.wait,
 	}
 	for range count {
 		req, err := http.NewRequest(args[1], args[2], bytes.NewReader([]byte(args[3])))

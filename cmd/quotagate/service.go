@@ -125,6 +125,7 @@ func (s *service) build(version string) error {
 		Log:       s.log,
 		Next:      transport(dialer, roots),
 		Record:    s.record,
+		Recorded:  s.decided.wait,
 		Unmatched: s.unmatched.add,
 		Draining:  s.draining,
 
@@ -236,7 +237,7 @@ func withHint(err error) error {
 
 // record writes one decision everywhere it is shown.
 func (s *service) record(r *proxy.Record) {
-	s.decided.write(r, s.recent)
+	s.decided.add(r, s.recent)
 	s.visits.message(r)
 	s.meters.record(r)
 	for _, w := range r.Warnings {

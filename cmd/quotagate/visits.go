@@ -81,11 +81,7 @@ func (v *visits) visitor(addr, user string) visitor {
 // passed takes what was no message.
 func (v *visits) passed(p proxy.Visit) {
 	who := v.visitor(p.Client.Addr, p.Client.User)
-	v.mu.RLock()
-	s := v.of[who]
-	idle := s != nil && s.first.Host != "" && s.untrusted.Host == "" && len(s.followers) == 0
-	v.mu.RUnlock()
-	if idle && p.Status != 0 { // nobody would see it
+	if _, unseen := v.unseen(who); unseen && p.Status != 0 {
 		return
 	}
 	one := visit{Time: v.now(), Host: p.Host, Decision: "pass"}
@@ -104,7 +100,11 @@ func (v *visits) passed(p proxy.Visit) {
 
 // message takes a record.
 func (v *visits) message(r *proxy.Record) {
-	v.add(v.visitor(r.Client, r.ProxyUser), visit{
+	who := v.visitor(r.Client, r.ProxyUser)
+	if s, unseen := v.unseen(who); unseen && s.first.ID != r.ID && len(s.latest) == 0 {
+		return
+	}
+	v.add(who, visit{
 		ID: r.ID, Time: r.Time, Host: r.Host, Decision: r.Decision, Text: messageWords(r),
 	})
 }
@@ -140,6 +140,18 @@ func messageWords(r *proxy.Record) string {
 		what += ", to which no answer came"
 	}
 	return what
+}
+
+// unseen reports that nobody would see another request of a visitor, and what
+// is known of the visitor's.
+func (v *visits) unseen(who visitor) (seen, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	s := v.of[who]
+	if s == nil || s.first.Host == "" || s.untrusted.Host != "" || len(s.followers) > 0 {
+		return seen{}, false
+	}
+	return *s, true
 }
 
 // add keeps one visit, in place of an earlier word on the same message.
