@@ -27,3 +27,17 @@ func (s *Server) Intercepted(host string) http.HandlerFunc {
 		s.inner.Handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, t)))
 	}
 }
+
+// EnterNobody has nobody wait for an account of that name, at which a look
+// panics, until leave is called.
+func EnterNobody(e *Enforcer) (leave func()) {
+	r := &e.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines["nobody"] = []*waiter{nil}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.lines, "nobody")
+	}
+}

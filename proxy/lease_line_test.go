@@ -252,25 +252,6 @@ func TestAPlaceOfAProxyThatDiedIsTakenWhenItsLeaseEnds(t *testing.T) {
 	})
 }
 
-// listening has the lab's enforcer listen to what a test tells.
-func (l *lab) listening(store ratelimit.Store) (tell func(ratelimit.News)) {
-	room := &newsroom{store, make(chan ratelimit.News)}
-	l.Enforcer.Ledger = room
-	ctx, stop := context.WithCancel(context.Background())
-	l.t.Cleanup(stop)
-	go func() {
-		if err := l.Enforcer.Listen(ctx); err != nil {
-			l.t.Error(err)
-		}
-	}()
-	tell = func(n ratelimit.News) {
-		room.tell <- n
-		synctest.Wait()
-	}
-	tell(ratelimit.News{All: true})
-	return tell
-}
-
 func TestAPlaceThatAnotherReplicaGivesUpIsTakenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t, oneAtOnce)
@@ -324,7 +305,6 @@ func TestWhileNothingIsHeardOfOthersTheyAreAskedAbout(t *testing.T) {
 		<-second
 	})
 }
-
 
 // A refuser has something happen between the ledger's answer that there is no
 // place and the wait for one.
