@@ -48,6 +48,7 @@ func sends() map[string]send {
 		"sendgrid": sendgridSend(),
 		"graph":    graphSend(),
 		"rooms":    roomsSend(),
+		"courier":  courierSend(),
 	}
 }
 

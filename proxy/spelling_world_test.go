@@ -35,6 +35,7 @@ services:
   meta: {hosts: [graph.facebook.com], account: [{bearer: true, as: meta.token, secret: true}, {form: access_token, as: meta.token, secret: true}, {query: access_token, as: meta.token, secret: true}]}
   twilio: {hosts: [api.twilio.com], account: {basic_user: true}}
   sendgrid: {hosts: [api.sendgrid.com], account: {bearer: true, secret: true}}
+  courier: {hosts: [courier.example], account: {bearer: true, secret: true}}
   rooms: {hosts: [rooms.example], account: {bearer: true, secret: true}, unmatched: reject, websockets: reject}
 messages:
   - name: discord.message
@@ -68,6 +69,7 @@ messages:
     match: {method: PUT, path: '/rooms/{room}/send/{txn}'}
     recipients: {path: room}
     id: {path: txn}
+` + courierRules + `
 defaults: {wait: 0s}
 limits:
   - {name: all, on: "*", allow: ALLOW, per: day}
@@ -76,7 +78,7 @@ limits:
 
 var spellingHosts = []string{
 	"www.linkedin.com", "api.linkedin.com", "slack.com", "hooks.slack.com", "api.telegram.org", "discord.com",
-	"graph.microsoft.com", "graph.facebook.com", "api.twilio.com", "api.sendgrid.com", "rooms.example",
+	"graph.microsoft.com", "graph.facebook.com", "api.twilio.com", "api.sendgrid.com", "rooms.example", "courier.example",
 }
 
 // A spelled is a proxy in front of every service, which count for themselves

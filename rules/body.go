@@ -10,6 +10,8 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // An UnreadableError says why a request cannot be read for certain, where it
@@ -28,6 +30,8 @@ type content struct {
 	// entity, is JSON.
 	hasJSON, hasForm bool
 	empty            bool // there is none
+	// documents are those of GraphQL that were read, by their text.
+	documents map[string]*ast.QueryDocument
 }
 
 // readBody reads a body that decodes to at most so many bytes; 0 is 8 MiB. The

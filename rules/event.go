@@ -87,6 +87,9 @@ func compileEvent(def *event, service string, s *serviceRule, report reporter) *
 	as := &messageRule{def: &message{pos: def.pos, Name: def.Name}, service: service, account: r.account}
 	as.recipients = slices.Concat(r.recipient, r.thread, r.at)
 	for i := range def.Match {
+		if g := def.Match[i].GraphQL; g != nil {
+			report(g.pos, "event %s: a match of an event has no graphql", def.Name)
+		}
 		r.matches = append(r.matches, compileMatch(&def.Match[i], as, report))
 	}
 	return r

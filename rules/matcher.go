@@ -69,6 +69,7 @@ type matchRule struct {
 	query, header, form []check
 	json                []check
 	when                *whenProgram
+	graphql             *graphqlRule
 	needsBody           bool // its conditions do
 }
 
@@ -172,6 +173,11 @@ func (m *matcher) ask(r *messageRule) {
 		}
 		if c.when != nil {
 			names.askIn(c.when.text)
+		}
+		if c.graphql != nil {
+			for _, name := range append([]string{"operations", "persistedQuery", "sha256Hash"}, operationKeys...) {
+				names.ask(name)
+			}
 		}
 	}
 }

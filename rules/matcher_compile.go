@@ -103,7 +103,8 @@ func compileMatch(def *match, r *messageRule, report reporter) *matchRule {
 			report(at, "when: %s\nit may read host, method, path, capture, query, header, form and json", first)
 		}
 	}
-	c.needsBody = len(c.form)+len(c.json) > 0 || c.when != nil && c.when.body
+	c.graphql = compileGraphQL(def.GraphQL, r, at, report)
+	c.needsBody = len(c.form)+len(c.json) > 0 || c.graphql != nil || c.when != nil && c.when.body
 	captured := map[string]bool{}
 	for _, p := range c.paths {
 		for _, n := range p.names() {

@@ -72,6 +72,16 @@ type match struct {
 	Form   map[string]values `yaml:"form" doc:"Values in a form body."`
 	JSON   byPath            `yaml:"json" doc:"Values in a JSON body, by JSONPath."`
 	When   string            `yaml:"when" doc:"An expression for the rare rest."`
+
+	GraphQL *operation `yaml:"graphql" doc:"What its GraphQL operation does; each time that it would is a message."`
+}
+
+// operation says which operations of a GraphQL service send.
+type operation struct {
+	pos
+	Mutation  []string `yaml:"mutation" doc:"Fields of a mutation that send: sendMessage, or messages.send below another."`
+	Persisted []string `yaml:"persisted" doc:"Ids of stored operations that send, where a request names them without their text; * stands for anything."`
+	Reads     []string `yaml:"reads" doc:"Ids of stored operations that send nothing. Those that stand in neither list are refused."`
 }
 
 // byPath is what is wanted of the values at JSONPaths.

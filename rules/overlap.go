@@ -94,7 +94,7 @@ func firstWords(m *matchRule) []string {
 // overlap reports whether a request to a host of both can satisfy both
 // matches, as far as can be told without trying; a `when` is taken to tell them apart.
 func overlap(a, b *matchRule) bool {
-	if a.when != nil || b.when != nil || apart(a.query, b.query) || apart(a.header, b.header) || apart(a.form, b.form) || apart(a.json, b.json) {
+	if a.when != nil || b.when != nil || apart(a.query, b.query) || apart(a.header, b.header) || apart(a.form, b.form) || apart(a.json, b.json) || a.graphql.apartFrom(b.graphql) {
 		return false
 	}
 	return methodsMeet(a.methods, b.methods) && anyPair(a.paths, b.paths, func(p, q *pathPattern) bool {

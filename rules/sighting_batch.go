@@ -14,6 +14,9 @@ import (
 // nothing is found that could be counted one by one. The error is an
 // *UnreadableError.
 func (r *messageRule) items(in *input) ([]any, error) {
+	if in.graphql {
+		return in.sent, nil
+	}
 	if r.each == nil {
 		return nil, nil
 	}

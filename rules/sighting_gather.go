@@ -98,6 +98,15 @@ func (s *Sighting) attempt(k *making, read *content, loosely *names) (all []iden
 		if !c.holds(&in) {
 			continue
 		}
+		if g := c.match.graphql; g != nil {
+			if in.sent, err = g.sends(&in); err != nil {
+				return nil, false, err
+			}
+			if in.graphql = true; len(in.sent) == 0 {
+				nearly = nearly || in.nearly
+				continue
+			}
+		}
 		if slices.ContainsFunc(held, c.contradicts) {
 			return nil, false, unreadable("its path can be read in two ways")
 		}

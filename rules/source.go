@@ -113,14 +113,15 @@ func regexpReason(err error) string {
 
 // values are all values that the source finds, in order, none of them empty.
 // Within a batch, paths look at the item, and at the whole body only where
-// the item has nothing and whole allows it; what is found outside the item is
-// the same for all of them, and is given with what was made of it before.
+// the item has nothing and whole allows it (an operation of GraphQL is all that
+// there is); what is found outside the item is the same for all of them, and is
+// given with what was made of it before.
 func (v *valueSource) values(in *input, whole bool) ([]string, *outside) {
 	if !in.batch {
 		return v.cut(in, v.raw(in)), nil
 	}
 	if v.place == inJSON {
-		if found := v.cut(in, jsonValues(v.path, in.item)); len(found) > 0 || !whole {
+		if found := v.cut(in, jsonValues(v.path, in.item)); len(found) > 0 || !whole || in.graphql {
 			return found, nil
 		}
 	}

@@ -19,6 +19,9 @@ type input struct {
 	// item is one item of a batch, where batch is set.
 	item  any
 	batch bool
+	// sent are the items of a GraphQL request, where graphql is set.
+	sent    []any
+	graphql bool
 	// shared keeps what sources find outside the items, which is the same
 	// for all of them.
 	shared map[*valueSource]*outside

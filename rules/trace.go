@@ -121,6 +121,14 @@ func (c *matchRule) trace(call *Call, read *content, readErr error) TraceStep {
 	if t.near++; c.when != nil && !c.when.holds(&in) {
 		return fail("when", c.when.text)
 	}
+	if c.graphql != nil {
+		t.near++
+		if sent, err := c.graphql.sends(&in); err != nil {
+			return fail("graphql", err.Error()+": refused, because it could be a message")
+		} else if len(sent) == 0 {
+			return fail("graphql", "a mutation of "+strings.Join(sorted(c.graphql.mutations), " or "))
+		}
+	}
 	if !cand.holds(&in) {
 		return fail("query", "the conditions on the query, in the query or a tunnelled one")
 	}
