@@ -4,9 +4,9 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -144,7 +144,7 @@ func (e *entrance) Accept() (net.Conn, error) {
 			if e.plain {
 				return &spoken{Conn: k, server: e.server}, nil
 			}
-			return k, nil
+			return &secured{Conn: k}, nil
 		}
 		e.server.over(beyond, tcp.RemoteAddr().String())
 		e.turnAway(tcp)
@@ -168,30 +168,10 @@ func (e *entrance) turnAway(c *net.TCPConn) {
 	}()
 }
 
-// sayBusy answers a client's first request, whatever it is, with a 503. It is
-// read first, and what follows it is too: a client that still writes to a
-// closed connection would lose the answer.
+// sayBusy answers a client's first request, whatever it is, with a 503.
 func sayBusy(c *net.TCPConn) {
-	if c.SetDeadline(time.Now().Add(turnTime)) != nil {
-		return
-	}
-	var head []byte
-	buf := make([]byte, 1<<10)
-	for len(head) < 16<<10 && !bytes.Contains(head, []byte("\r\n\r\n")) {
-		n, err := c.Read(buf)
-		head = append(head, buf[:n]...)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			break
-		}
-	}
-	if _, err := c.Write(rawAnswer(errNoRoom)); err != nil {
-		return
-	}
-	if c.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, c, 256<<10) // until it hangs up
+	if c.SetDeadline(time.Now().Add(turnTime)) == nil {
+		answerOnce(c, nil, rawAnswer(errNoRoom))
 	}
 }
 
@@ -204,8 +184,9 @@ func handOver(c net.Conn) bool {
 
 // rawAnswer is an error as the bytes of an answer, for where net/http does not
 // write one.
-func rawAnswer(err error) []byte {
-	resp := failed(nil, err, "")
+func rawAnswer(err error) []byte { return rawResponse(failed(nil, err, "")) }
+
+func rawResponse(resp *http.Response) []byte {
 	var b bytes.Buffer
 	body, _ := io.ReadAll(resp.Body) // from memory
 	b.WriteString("HTTP/1.1 " + resp.Status + "\r\nConnection: close\r\n")

@@ -3,11 +3,9 @@ package proxy
 // The end: no new work, what runs finishes within a grace time, tunnels go last.
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -122,20 +120,6 @@ func stoppingAnswer(r *http.Request) *http.Response {
 	resp := failed(r, ErrDraining, "")
 	resp.Header.Set("Connection", "close")
 	return resp
-}
-
-// netHTTP is what net/http logs. Of HTTP/2 it tells in no other way that it
-// ended a connection for what came on it.
-type netHTTP struct {
-	io.Writer
-	counts *Counts
-}
-
-func (l netHTTP) Write(line []byte) (int, error) {
-	if bytes.HasPrefix(line, []byte("http2: server connection error")) {
-		l.counts.Broken.Add(1)
-	}
-	return l.Writer.Write(line)
 }
 
 // countHTTP2 is told by net/http what was wrong with a frame; the words end in

@@ -73,8 +73,8 @@ var untold = []string{
 	"barredError", "errTooLarge", "errOpaque", // a refusal of the Enforcer's
 	"errGovernedName", "errNameless", "errTunnelIdle", "errHelloLong", "errHelloSeen", // end a tunnel
 	"errClientGone", "errLook", "errLanded", // end a wait
-	"errParentAddress", // of the configuration
-	"errFlood",         // ends a connection
+	"errParentAddress",     // of the configuration
+	"errFlood", "errPlain", // ends a connection
 }
 
 func TestWhatClientsAreToldOfErrors(t *testing.T) {

@@ -284,9 +284,14 @@ func (ca *testCA) pool() *x509.CertPool {
 
 func (ca *testCA) issue(t *testing.T, names ...string) tls.Certificate {
 	t.Helper()
+	return ca.issueFor(t, x509.ExtKeyUsageServerAuth, names...)
+}
+
+func (ca *testCA) issueFor(t *testing.T, use x509.ExtKeyUsage, names ...string) tls.Certificate {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: names, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: names, ExtKeyUsage: []x509.ExtKeyUsage{use},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, &ca.key.PublicKey, ca.key)
 	if err != nil {

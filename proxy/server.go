@@ -82,6 +82,7 @@ type Server struct {
 
 	uncertified onceAMinute // its line in the log
 	guessing    onceAMinute
+	uncertain   onceAMinute
 	limits      Limits // whole
 	census      census
 	refusals    refusals
@@ -100,6 +101,8 @@ type Counts struct {
 	// AddressRefused are those that led to an address that must not be reached.
 	AddressRefused atomic.Int64
 	Panics         atomic.Int64
+	// ClientCertificates are the clients refused for theirs, at the front.
+	ClientCertificates atomic.Int64
 	// Broken are the HTTP/2 connections that were ended for what came on them.
 	Broken atomic.Int64
 }
@@ -114,7 +117,7 @@ func New(cfg Config) *Server {
 	}
 	s.gazetteer.log = s.log
 	s.tls = s.tlsConfig()
-	quiet := log.New(netHTTP{slog.NewLogLogger(s.log.Handler(), slog.LevelDebug).Writer(), &s.Counts}, "", 0)
+	quiet := log.New(netHTTP{slog.NewLogLogger(s.log.Handler(), slog.LevelDebug).Writer(), s}, "", 0)
 	s.front = &http.Server{
 		Handler:           s.around(s.frontHandler()),
 		ReadHeaderTimeout: s.limits.HeaderTime,

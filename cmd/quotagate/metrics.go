@@ -54,6 +54,13 @@ func (s *service) metricTable() []metric {
 			read: func() float64 { return float64(s.server.Counts.Tunnels.Load()) }},
 		{name: "quotagate_store_errors_total", help: "Messages of which the ledger could not be asked.",
 			read: func() float64 { return float64(s.enforcer.StoreErrors()) }},
+		{name: "quotagate_wrong_passwords_total", help: "Passwords given to the proxy that were no user's.",
+			read: func() float64 {
+				if s.guesses == nil {
+					return 0
+				}
+				return float64(s.guesses.Wrong.Load())
+			}},
 		{name: "quotagate_certificates_minted_total", help: "Certificates that were made for intercepted hosts.",
 			read: func() float64 { return float64(s.ca.Counts().Minted.Load()) }},
 		{name: "quotagate_refused_total", help: refusedHelp, labels: prometheus.Labels{"bound": "mint"},
@@ -88,6 +95,19 @@ func (s *service) refusedTable() []metric {
 	add("egress", func() int64 { return s.server.Counts.EgressRefused.Load() })
 	add("loop", func() int64 { return s.server.Counts.Loops.Load() })
 	add("address", func() int64 { return s.server.Counts.AddressRefused.Load() })
+	add("guesses", func() int64 {
+		if s.guesses == nil {
+			return 0
+		}
+		return s.guesses.Refused.Load()
+	})
+	add("user_rate", func() int64 {
+		if s.guard == nil {
+			return 0
+		}
+		return s.guard.Refused.Load()
+	})
+	add("client_certificate", func() int64 { return s.server.Counts.ClientCertificates.Load() })
 	for _, b := range proxy.Bounds() {
 		add(b.String(), func() int64 { return s.server.Refused(b) })
 	}

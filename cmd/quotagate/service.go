@@ -38,6 +38,8 @@ type service struct {
 	ledger    *ledger
 	enforcer  *proxy.Enforcer
 	server    *proxy.Server
+	guesses   *proxy.Guesses // nil: wrong passwords have no bound
+	guard     *proxy.Guard   // nil: nor have requests
 	decided   *decisionLog
 	recent    *admin.Recent
 	meters    *meters
@@ -140,6 +142,7 @@ func (s *service) build(version string) error {
 	if err != nil {
 		return err
 	}
+	s.guesses, s.guard = s.newGuesses(), s.newGuard()
 	s.server = proxy.New(proxy.Config{
 		Rules:        s.rules,
 		Certificates: certifier{s.ca},
@@ -150,8 +153,8 @@ func (s *service) build(version string) error {
 		Pseudonym:    pseudonym,
 		Authenticate: authenticate,
 		Remembers:    remembers,
-		Guesses:      s.guesses(),
-		Guard:        s.guard(),
+		Guesses:      s.guesses,
+		Guard:        s.guard,
 		Internal:     page,
 		Visited:      s.visits.passed,
 		TLS:          s.tls,
@@ -164,8 +167,8 @@ func (s *service) build(version string) error {
 	return err
 }
 
-// guard bounds what each user of the proxy may ask of it, or is nil.
-func (s *service) guard() *proxy.Guard {
+// newGuard bounds what each user of the proxy may ask of it, or is nil.
+func (s *service) newGuard() *proxy.Guard {
 	n, per, err := parseRate("USER_RATE", s.cfg.UserRate)
 	if err != nil || n == 0 { // config checked it
 		return nil
@@ -173,8 +176,8 @@ func (s *service) guard() *proxy.Guard {
 	return &proxy.Guard{Rates: s.ledger.rates, N: n, Per: per, Hash: s.hash}
 }
 
-// guesses bounds the wrong passwords of an address, or is nil.
-func (s *service) guesses() *proxy.Guesses {
+// newGuesses bounds the wrong passwords of an address, or is nil.
+func (s *service) newGuesses() *proxy.Guesses {
 	n, per, err := parseRate("GUESS_RATE", s.cfg.GuessRate)
 	if err != nil || n == 0 {
 		return nil
