@@ -46,7 +46,7 @@ messages:
   - name: meta.message
     match: {method: POST, path: ['/v{n}/{phone}/messages', '/{phone}/messages']}
     account: {path: phone, as: meta.phone}
-    recipients: [{json: $.to}, {form: to}, {query: to}]
+    recipients: [{json: $.to, fold: phone}, {form: to, fold: phone}, {query: to, fold: phone}]
   - name: meta.batch
     match: {method: POST, path: ['/', '/v{n}']}
     each: $.batch[*]
@@ -60,11 +60,11 @@ messages:
     inner: {method: {json: $.method}, url: {json: $.url}, base: '/{version}', header: $.headers, body: $.body}
   - name: twilio.message
     match: {method: POST, path: ['/2010-04-01/Accounts/{sid}/Messages.json', '/2010-04-01/Accounts/{sid}/Messages']}
-    recipients: {form: To}
+    recipients: {form: To, fold: phone}
     text: {form: Body}
   - name: sendgrid.mail
     match: {method: POST, path: /v3/mail/send}
-    recipients: {json: '$.personalizations[*].to[*].email'}
+    recipients: {json: '$.personalizations[*].to[*].email', fold: email}
   - name: rooms.message
     match: {method: PUT, path: '/rooms/{room}/send/{txn}'}
     recipients: {path: room}
@@ -122,25 +122,13 @@ func newSpelled(t *testing.T, allow, version string) *spelled {
 
 // What bodies are wrapped in.
 
-func gzipped(s string) string {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	io.WriteString(w, s)
-	w.Close()
-	return b.String()
-}
+func gzipped(s string) string  { return squeezed(s, gzip.NewWriter) }
+func deflated(s string) string { return squeezed(s, zlib.NewWriter) }
+func brotlied(s string) string { return squeezed(s, brotli.NewWriter) }
 
-func deflated(s string) string {
+func squeezed[W io.WriteCloser](s string, writer func(io.Writer) W) string {
 	var b bytes.Buffer
-	w := zlib.NewWriter(&b)
-	io.WriteString(w, s)
-	w.Close()
-	return b.String()
-}
-
-func brotlied(s string) string {
-	var b bytes.Buffer
-	w := brotli.NewWriter(&b)
+	w := writer(&b)
 	io.WriteString(w, s)
 	w.Close()
 	return b.String()

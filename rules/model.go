@@ -120,6 +120,7 @@ type source struct {
 	Before string `yaml:"before" doc:"Keep what stands before this."`
 	After  string `yaml:"after" doc:"Keep what stands after this."`
 	Decode string `yaml:"decode" enum:"json,base64,base64url,mime" doc:"Undo this encoding first."`
+	Fold   string `yaml:"fold" enum:"case,phone,email" doc:"Which spellings are one value: those that differ in case, those of a phone number, those of an e-mail address."`
 	Secret bool   `yaml:"secret" doc:"The value is a credential and is never shown."`
 }
 

@@ -21,6 +21,7 @@ type valueSource struct {
 	kind   string // what identity it yields
 	param  string // the name of the one parameter that it is, if it is one
 	mail   mailPart
+	fold   string
 }
 
 type place uint8
@@ -46,7 +47,7 @@ func compileSource(s *source, service string, at pos, report reporter) (valueSou
 	if s.Line > 0 {
 		at = s.pos
 	}
-	v := valueSource{decode: s.Decode, after: s.After, before: s.Before, split: s.Split, kind: s.kind(service)}
+	v := valueSource{decode: s.Decode, after: s.After, before: s.Before, split: s.Split, fold: s.Fold, kind: s.kind(service)}
 	set := 0
 	take := func(on bool, p place, name string) {
 		if on {
@@ -175,7 +176,7 @@ func (v *valueSource) raw(in *input) []string {
 // cut decodes each value, then keeps what comes after and before the given
 // texts, splits it, and keeps what the regular expression's first group (or
 // all of it) matches. A value without the text to come after, or without a
-// match, is none.
+// match, is none. Of what has several spellings it gives one.
 func (v *valueSource) cut(in *input, raw []string) []string {
 	var out []string
 	for _, s := range raw {
@@ -203,7 +204,7 @@ func (v *valueSource) cut(in *input, raw []string) []string {
 					p = m[min(1, len(m)-1)]
 				}
 				if p = strings.TrimSpace(p); p != "" {
-					out = append(out, p)
+					out = append(out, oneSpelling(v.fold, p))
 				}
 			}
 		}
