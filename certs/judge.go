@@ -12,8 +12,8 @@ import (
 )
 
 // goproxySPKI is the SHA-256 of the public key of the CA that
-// elazarl/goproxy publishes together with its private key (certs.go,
-// GoproxyCa, v1.9.2): whoever trusts it trusts everybody.
+// elazarl/goproxy publishes together with its private key (its certs.go,
+// v1.9.2): whoever trusts it trusts everybody.
 const goproxySPKI = "c012de113a81789eb5c392c0580156bbc281f9f93e07f08cafa3329672e6993b"
 
 // minRSA is the shortest RSA key that OpenSSL at its usual security level,

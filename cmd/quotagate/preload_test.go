@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 )
@@ -12,12 +11,7 @@ import (
 // libraries that people use are tested end to end.
 func TestNodeComesThroughWithoutBeingTold(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("node"); err != nil {
-		if os.Getenv("QUOTAGATE_TEST_ALLOW_SKIP") == "1" {
-			t.Skip("node is not installed; scripts/install-test-tools.sh installs it")
-		}
-		t.Fatal("node is not installed; scripts/install-test-tools.sh installs it")
-	}
+	needProgram(t, "node")
 	s := newStage(t, "{name: many, on: slack.message, allow: 100, per: 24h}")
 	s.env = append(s.env, "NO_PROXY=direct.invalid", "NODE_OPTIONS=--no-deprecation")
 	r := s.run(t, "exec", "--as", "anna", "--", "node", "--input-type=module", "-e", `
