@@ -47,69 +47,66 @@ func (p program) trustedIn(ca *certs.Authority) []string {
 }
 
 func (p program) caInstallCommand(f *flags) *cobra.Command {
-	var which storeFlags
-	var unlimited bool
 	cmd := &cobra.Command{
 		Use:     "install",
 		Short:   "let this machine and this user's browsers trust it",
 		Example: "  quotagate ca install --nss\n  sudo quotagate ca install --system --data \"$HOME/.local/share/quotagate\"",
-		Args:    argCount(0, 0),
-		RunE: func(*cobra.Command, []string) error {
-			ca, _, err := p.openCA(f)
-			if err != nil {
-				return err
-			}
-			for _, root := range ca.Roots() {
-				if !certs.Limited(root) && !unlimited {
-					return hinted(fmt.Errorf("%s may sign for every host: whoever got hold of its key could pose as any site to this machine", root.Subject.CommonName),
-						"%s, which is limited to the hosts of the rules; --unlimited installs this one all the same", rotateHint)
-				}
-			}
-			return p.eachStore(which, ca.Roots(), change{
-				done: "installed", idle: "there already", would: "would be installed", want: true, do: certs.Store.Install,
-			})
-		},
 	}
-	which.add(cmd)
-	cmd.Flags().BoolVar(&unlimited, "unlimited", false, "also a CA that may sign for every host")
-	return cmd
+	return onStores(cmd, "unlimited", "also a CA that may sign for every host", func(which storeFlags, unlimited bool) error {
+		ca, _, err := p.openCA(f)
+		if err != nil {
+			return err
+		}
+		for _, root := range ca.Roots() {
+			if !certs.Limited(root) && !unlimited {
+				return hinted(fmt.Errorf("%s may sign for every host: whoever got hold of its key could pose as any site to this machine", root.Subject.CommonName),
+					"%s, which is limited to the hosts of the rules; --unlimited installs this one all the same", rotateHint)
+			}
+		}
+		return p.eachStore(which, ca.Roots(), change{
+			done: "installed", idle: "there already", would: "would be installed", want: true, do: certs.Store.Install,
+		})
+	})
 }
 
 func (p program) caUninstallCommand(f *flags) *cobra.Command {
+	cmd := &cobra.Command{Use: "uninstall", Short: "take it, and those before it, out of those stores again"}
+	return onStores(cmd, "old", "only those that `ca rotate` has ended", func(which storeFlags, old bool) error {
+		c, err := p.config(f)
+		if err != nil {
+			return err
+		}
+		gone := certs.Old(c.Data)
+		if !old {
+			o := p.caOptions(c, c.readRules)
+			o.Existing = true
+			ca, err := certs.Open(c.Data, o)
+			if err != nil && !errors.Is(err, certs.ErrNone) {
+				return c.ours(withHint(err))
+			}
+			if err == nil {
+				gone = append(ca.Roots(), gone...)
+			}
+		}
+		if len(gone) == 0 {
+			fmt.Fprintf(p.stdout, "nothing to do: there is no such CA in %s\n", c.Data)
+			return nil
+		}
+		return p.eachStore(which, gone, change{
+			done: "removed", idle: "not there", would: "would be removed", do: certs.Store.Uninstall,
+		})
+	})
+}
+
+// onStores completes a command on trust stores by the flags that choose them
+// and one of its own.
+func onStores(cmd *cobra.Command, flag, usage string, run func(which storeFlags, set bool) error) *cobra.Command {
 	var which storeFlags
-	var old bool
-	cmd := &cobra.Command{
-		Use:   "uninstall",
-		Short: "take it, and those before it, out of those stores again",
-		Args:  argCount(0, 0),
-		RunE: func(*cobra.Command, []string) error {
-			c, err := p.config(f)
-			if err != nil {
-				return err
-			}
-			gone := certs.Old(c.Data)
-			if !old {
-				o := p.caOptions(c, c.readRules)
-				o.Existing = true
-				ca, err := certs.Open(c.Data, o)
-				if err != nil && !errors.Is(err, certs.ErrNone) {
-					return c.ours(withHint(err))
-				}
-				if err == nil {
-					gone = append(ca.Roots(), gone...)
-				}
-			}
-			if len(gone) == 0 {
-				fmt.Fprintf(p.stdout, "nothing to do: there is no such CA in %s\n", c.Data)
-				return nil
-			}
-			return p.eachStore(which, gone, change{
-				done: "removed", idle: "not there", would: "would be removed", do: certs.Store.Uninstall,
-			})
-		},
-	}
+	var set bool
+	cmd.Args = argCount(0, 0)
+	cmd.RunE = func(*cobra.Command, []string) error { return run(which, set) }
 	which.add(cmd)
-	cmd.Flags().BoolVar(&old, "old", false, "only those that `ca rotate` has ended")
+	cmd.Flags().BoolVar(&set, flag, false, usage)
 	return cmd
 }
 
