@@ -6,25 +6,23 @@ package main
 // how late each leaves.
 //
 //	go run . held -quotagate ../bin/quotagate
+//	go run . held -h2 -quotagate ../bin/quotagate    idle HTTP/2 connections, and nothing held
 //
 // Clients, service and proxy share the machine's cores: the latencies are
 // bounds from above.
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -56,6 +54,7 @@ type heldPlan struct {
 	quotagate, dir, store string
 	requests              int
 	pace, each            time.Duration
+	h2                    bool
 	q                     *quotagate
 	upstream              string
 	roots                 *tls.Config
@@ -89,6 +88,7 @@ func runHeld(ctx context.Context, args []string, out io.Writer) int {
 	f.IntVar(&p.requests, "requests", 10_000, "requests held at once, each on a connection of its own")
 	f.DurationVar(&p.pace, "pace", 6*time.Second, "between two messages of an account: they come within one pace and leave within ten")
 	f.DurationVar(&p.each, "each", 10*time.Second, "for how long other requests are measured without any held")
+	f.BoolVar(&p.h2, "h2", false, "the connections speak HTTP/2, and only lie idle")
 	strict := f.Bool("strict", false, "end with 1 if a bar is missed")
 	_ = f.Parse(args) // it ends the program by itself
 	met, err := p.run(ctx, out)
@@ -146,6 +146,18 @@ func (p *heldPlan) run(ctx context.Context, out io.Writer) (met bool, err error)
 	if err != nil {
 		return false, err
 	}
+	n := float64(len(conns))
+	kib := func(a, b int64) float64 { return float64(b-a) / n / 1024 }
+	ratio := func(a []time.Duration) float64 { return pth(a, 99).Seconds() / pth(others, 99).Seconds() }
+	version := map[bool]string{false: "HTTP/1.1", true: "HTTP/2"}[p.h2]
+	fmt.Fprintf(out, "%d intercepted %s connections, %s store; client, service and proxy share all cores\n", len(conns), version, p.store)
+	fmt.Fprintf(out, "idle:  %.1f KiB each (%.1f heap, %.1f stacks)   %s\n", kib(bare.rss, idle.rss), kib(bare.heap, idle.heap), kib(bare.stacks, idle.stacks),
+		bar(kib(bare.rss, idle.rss) <= barIdleKiB, fmt.Sprintf("<= %d KiB", barIdleKiB), &met))
+	fmt.Fprintf(out, "other requests, p50 and p99: alone %v %v, beside idle connections %v %v\n", pth(others, 50), pth(others, 99), pth(besideIdle, 50), pth(besideIdle, 99))
+	fmt.Fprintf(out, "       p99 %.2f times as long   %s\n", ratio(besideIdle), bar(ratio(besideIdle) <= barOthers, "<= 2 times", &met))
+	if p.h2 {
+		return met, nil
+	}
 
 	var full memory
 	done := make(chan time.Time)
@@ -160,19 +172,11 @@ func (p *heldPlan) run(ctx context.Context, out io.Writer) (met bool, err error)
 		return false, err
 	}
 
-	n := float64(len(conns))
-	kib := func(a, b int64) float64 { return float64(b-a) / n / 1024 }
-	fmt.Fprintf(out, "%d intercepted HTTP/1.1 connections, %s store; client, service and proxy share all cores\n", len(conns), p.store)
-	fmt.Fprintf(out, "idle:  %.1f KiB each (%.1f heap, %.1f stacks)   %s\n", kib(bare.rss, idle.rss), kib(bare.heap, idle.heap), kib(bare.stacks, idle.stacks),
-		bar(kib(bare.rss, idle.rss) <= barIdleKiB, fmt.Sprintf("<= %d KiB", barIdleKiB), &met))
 	fmt.Fprintf(out, "held:  %.1f KiB each with its connection (%.1f heap, %.1f stacks), %.1f more than idle, %d at most at once   %s\n",
 		kib(bare.rss, full.rss), kib(bare.heap, full.heap), kib(bare.stacks, full.stacks), kib(idle.rss, full.rss), full.held,
 		bar(kib(bare.rss, full.rss) <= barHeldKiB, fmt.Sprintf("<= %d KiB", barHeldKiB), &met))
-	fmt.Fprintf(out, "other requests, p50 and p99: alone %v %v, beside idle connections %v %v, while they are held and leave %v %v\n",
-		pth(others, 50), pth(others, 99), pth(besideIdle, 50), pth(besideIdle, 99), pth(besideHeld, 50), pth(besideHeld, 99))
-	ratio := func(a []time.Duration) float64 { return pth(a, 99).Seconds() / pth(others, 99).Seconds() }
-	fmt.Fprintf(out, "       p99 %.2f and %.2f times as long   %s\n", ratio(besideIdle), ratio(besideHeld),
-		bar(max(ratio(besideIdle), ratio(besideHeld)) <= barOthers, "<= 2 times", &met))
+	fmt.Fprintf(out, "other requests while they are held and leave: %v %v\n", pth(besideHeld, 50), pth(besideHeld, 99))
+	fmt.Fprintf(out, "       p99 %.2f times as long   %s\n", ratio(besideHeld), bar(ratio(besideHeld) <= barOthers, "<= 2 times", &met))
 	fmt.Fprintf(out, "late at the service: p50 %v, p99 %v, at most %v, of %d   %s\n", pth(late, 50), pth(late, 99), pth(late, 100), len(late),
 		bar(pth(late, 99) <= barLate, "p99 <= 10 ms", &met))
 	return met, nil
@@ -211,72 +215,6 @@ func (p *heldPlan) start(ctx context.Context, dir string) (stop func(), err erro
 	trusted, err := pool(filepath.Join(p.q.data, "ca.pem"))
 	p.roots = &tls.Config{RootCAs: trusted, ServerName: serviceHost, ClientSessionCache: tls.NewLRUClientSessionCache(64), NextProtos: []string{"http/1.1"}}
 	return func() { p.q.stop(); service.Close() }, err
-}
-
-// A heldConn is one client's connection through the proxy.
-type heldConn struct {
-	*tls.Conn
-	r *bufio.Reader
-}
-
-// ask sends a request and reads the whole answer.
-func (c *heldConn) ask(path, account, number string) (*http.Response, error) {
-	const body = `{"to":"bob","text":"Hello, how are you? This is about as long as a short message is."}`
-	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nX-Number: %s\r\nContent-Length: %d\r\n\r\n%s",
-		path, serviceHost, account, number, len(body), body); err != nil {
-		return nil, err
-	}
-	resp, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		return nil, err
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	return resp, errors.Join(err, resp.Body.Close())
-}
-
-func (p *heldPlan) dial(ctx context.Context) (*heldConn, error) {
-	var d net.Dialer
-	raw, err := d.DialContext(ctx, "tcp", p.q.addr)
-	if err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(raw, "CONNECT %s:443 HTTP/1.1\r\nHost: %[1]s:443\r\n\r\n", serviceHost)
-	head := make([]byte, len("HTTP/1.1 200 Connection established\r\n\r\n"))
-	if _, err := io.ReadFull(raw, head); err != nil || !strings.HasPrefix(string(head), "HTTP/1.1 200") {
-		raw.Close()
-		return nil, fmt.Errorf("connect: %q, %w", head, err)
-	}
-	c := tls.Client(raw, p.roots)
-	if err := c.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, err
-	}
-	return &heldConn{c, bufio.NewReaderSize(c, 1024)}, nil
-}
-
-// connect opens all connections; each has served one request.
-func (p *heldPlan) connect(ctx context.Context) ([]*heldConn, error) {
-	conns := make([]*heldConn, p.requests)
-	errs := make(chan error, p.requests)
-	places := make(chan struct{}, 16)
-	var all sync.WaitGroup
-	for i := range conns {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			c, err := p.dial(ctx)
-			if err == nil {
-				conns[i] = c
-				_, err = c.ask("/note", "idle", "")
-			}
-			if err != nil {
-				errs <- err
-			}
-		})
-	}
-	all.Wait()
-	close(errs)
-	return conns, <-errs
 }
 
 // hold sends a message on each connection and returns how late they arrived,

@@ -4,7 +4,7 @@
 //
 //	go run . -quotagate ../bin/quotagate          HTTP/1.1 on both sides
 //	go run . -quotagate ../bin/quotagate -h2      HTTP/2 on both sides
-//	go run . held -quotagate ../bin/quotagate     10,000 held messages at once
+//	go run . held -quotagate ../bin/quotagate     10,000 idle connections, and as many held messages
 //
 // It starts itself again as the upstream, as goproxy and as a bare TCP relay.
 package main
