@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"time"
@@ -51,10 +52,36 @@ func (t *transit) again(ctx context.Context) error {
 	return nil
 }
 
-// reread finds out what a held request means under new rules, and asks for
-// room in their limits in place of what it had booked. Before its time, one of
-// whom they ask what the old ones asked stays as it is.
+// reread asks for room in the limits of new rules, in place of what the request
+// had booked. Before its time, one of whom they ask what the old ones asked stays
+// as it is.
 func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error {
+	err := t.relearn(ctx, set)
+	if errors.Is(err, errNoMessage) {
+		t.giveBack()
+		t.claims, t.decision = nil, t.through()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if t.looks {
+		before := t.request
+		if t.prepare(); asksTheSame(&before, &t.request) {
+			if _, _, refuses := set.Content(t.sending, t.account); !refuses {
+				t.request = before
+				return nil
+			}
+		}
+	}
+	return t.reserve(ctx, booked)
+}
+
+// errNoMessage says that new rules take for no message what old ones did.
+var errNoMessage = errors.New("the rules know no message here")
+
+// relearn finds out what a held request means under new rules.
+func (t *transit) relearn(ctx context.Context, set *rules.Set) error {
 	call := callOf(t.req, t.client)
 	call.MaxBody = t.e.maxBody()
 	sight := set.Look(&call)
@@ -81,24 +108,10 @@ func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error
 		if barred(&sight, t.req, &call) {
 			return barredError{&unmatched}
 		}
-		t.giveBack()
-		t.claims, t.decision = nil, t.through()
-		return nil
+		return errNoMessage
 	}
 	t.sending = sending
-	if err := t.who(ctx); err != nil {
-		return err
-	}
-	if t.looks {
-		before := t.request
-		if t.prepare(); asksTheSame(&before, &t.request) {
-			if _, _, refuses := set.Content(sending, t.account); !refuses {
-				t.request = before
-				return nil
-			}
-		}
-	}
-	return t.reserve(ctx, booked)
+	return t.who(ctx)
 }
 
 // asksTheSame reports whether two requests of one message ask the ledger for

@@ -53,8 +53,8 @@ type waiter struct {
 	shared  bool     // a counter that it takes from is such a scope's
 	order   uint64   // of entering
 	at      int64    // when it is due (ms)
-	// asleep: it has waited for the ledger, and not only for a rate.
-	asleep bool
+	// asleep: it has waited for the ledger. inLine: it has not, but for a rate.
+	asleep, inLine bool
 	// wake is there while it waits; told, when it is to be decided anew, is
 	// closed once it was.
 	wake context.CancelCauseFunc
@@ -135,9 +135,18 @@ func (r *waitingRoom) doze(w *waiter, t *transit, wake context.CancelCauseFunc) 
 		r.step(w)
 		r.stand(w, t.account)
 	}
-	w.scopes, w.shared, w.at, w.asleep, w.wake = scopes, shared, t.decision.At, true, wake
+	w.scopes, w.shared, w.at, w.asleep, w.inLine, w.wake = scopes, shared, t.decision.At, true, false, wake
 	due := t.stand(w)
 	if due || w.told != nil || !shared && t.outdated() {
+		wake(errLook)
+	}
+}
+
+// standBy notes how to wake a request that waits for a rate.
+func (r *waitingRoom) standBy(w *waiter, t *transit, wake context.CancelCauseFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w.inLine, w.wake = true, wake; w.told != nil || t.set != t.e.Rules() {
 		wake(errLook)
 	}
 }

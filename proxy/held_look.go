@@ -6,6 +6,7 @@ package proxy
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 )
@@ -105,17 +106,25 @@ func (r *waitingRoom) concerned() map[string][]*waiter {
 	lines := map[string][]*waiter{}
 	for account, line := range r.lines {
 		for _, w := range line {
-			if w.asleep && !w.shared && (c.everybody || c.of[account] || slices.ContainsFunc(w.scopes, func(s string) bool { return c.of[s] })) {
+			if w.inLine && c.rules || w.asleep && !w.shared && (c.everybody || c.of[account] || slices.ContainsFunc(w.scopes, func(s string) bool { return c.of[s] })) {
 				lines[account] = append(lines[account], w)
 			}
 		}
 	}
 	for _, line := range lines {
 		slices.SortFunc(line, func(a, b *waiter) int {
-			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order))
+			return cmp.Or(cmp.Compare(a.slot(), b.slot()), cmp.Compare(a.order, b.order))
 		})
 	}
 	return lines
+}
+
+// slot is when a waiter is due: after all others if it still waits for a rate.
+func (w *waiter) slot() int64 {
+	if w.inLine {
+		return math.MaxInt64
+	}
+	return w.at
 }
 
 // tell wakes a waiter, now or as soon as it waits again, and returns what is

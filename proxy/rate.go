@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,10 +23,26 @@ func (e *Enforcer) gate() *ratelimit.Gate {
 				return nil
 			},
 			Sleep: func(ctx context.Context, at time.Time) error {
+				wait := func(ctx context.Context) error { return e.clock().Wait(ctx, at, e.Draining) }
 				if t, ok := ctx.Value(transitKey{}).(*transit); ok {
 					t.noteHold(at)
+					return t.standBy(ctx, wait)
 				}
-				return e.clock().Wait(ctx, at, e.Draining)
+				return wait(ctx)
+			},
+			Await: func(ctx context.Context, turn <-chan struct{}) error {
+				wait := func(ctx context.Context) error {
+					select {
+					case <-turn:
+						return nil
+					case <-ctx.Done():
+						return context.Cause(ctx)
+					}
+				}
+				if t, ok := ctx.Value(transitKey{}).(*transit); ok {
+					return t.standBy(ctx, wait)
+				}
+				return wait(ctx)
 			},
 		}
 	})
@@ -40,17 +57,29 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 	if t.e.Rates == nil || t.dry {
 		return true, nil
 	}
-	rates := t.set.Rates(t.sending, t.account)
-	for i := range rates {
-		r := &rates[i]
-		r.Wait = max(0, r.Wait-t.held.Milliseconds()) // counted from its arrival
+	t.rates = t.set.Rates(t.sending, t.account)
+	for i := range t.rates {
+		r := &t.rates[i]
+		if slices.ContainsFunc(t.passed, func(p ratelimit.Rate) bool { return countsAs(&p, r) }) {
+			continue
+		}
+		t.rating = i
+		one := t.rates[i : i+1]
+		if t.held > 0 { // its wait is counted from its arrival
+			one = slices.Clone(one)
+			one[0].Wait = max(0, r.Wait-t.held.Milliseconds())
+		}
 		t.decision = ratelimit.Decision{Limit: r.Limit, Fits: -1, Uses: []ratelimit.Use{{Limit: r.Limit, Allow: r.N}}}
 		var p ratelimit.Passage
 		err := t.waiting(func() (err error) {
-			p, err = t.e.gate().Wait(context.WithValue(ctx, transitKey{}, t), rates[i:i+1])
+			p, err = t.e.gate().Wait(context.WithValue(ctx, transitKey{}, t), one)
 			return err
 		})
 		switch {
+		case t.recalled != nil: // by new rules
+			t.passed = append(t.passed, t.rates[:i]...)
+			err, t.recalled = t.recalled, nil
+			return false, err
 		case err != nil && (ctx.Err() != nil || wokenEarly(err)):
 			return false, err
 		case err != nil:
@@ -69,6 +98,42 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// countsAs reports whether two rates are one counter.
+func countsAs(a, b *ratelimit.Rate) bool {
+	return a.Key == b.Key && a.N == b.N && a.Per == b.Per && a.Burst == b.Burst && a.Shadow == b.Shadow
+}
+
+// standBy waits in the line of a rate, with an ear to the rules: where the new
+// ones ask the same rates of the request, it stays where it stands.
+func (t *transit) standBy(ctx context.Context, wait func(context.Context) error) error {
+	for {
+		t.looked() // it stands in line again
+		attentive, end := context.WithCancelCause(ctx)
+		t.e.room.standBy(t.waiter, t, end)
+		err := wait(attentive)
+		t.e.room.rise(t.waiter)
+		end(nil)
+		if t.looks = errors.Is(err, errLook); !t.looks || ctx.Err() != nil {
+			return err
+		}
+		set := t.e.Rules()
+		if set == t.set {
+			continue
+		}
+		if t.recalled = t.relearn(ctx, set); t.recalled != nil {
+			return t.recalled
+		}
+		rates, was := t.set.Rates(t.sending, t.account), t.rates[t.rating].Wait
+		if !slices.EqualFunc(rates, t.rates, func(a, b ratelimit.Rate) bool { return countsAs(&a, &b) }) {
+			t.recalled = errLook
+			return errLook
+		}
+		if t.rates = rates; rates[t.rating].Wait != was {
+			return ratelimit.NewWait{Wait: max(0, rates[t.rating].Wait-t.held.Milliseconds())}
+		}
+	}
 }
 
 // goesAnyway notes a limit outside the ledger that has something to say and

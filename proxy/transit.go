@@ -34,9 +34,13 @@ type transit struct {
 	awaits   string   // that message
 	landings uint64   // how often it was told to be through when the ledger was asked
 	lease    *lease
-	waiter   *waiter // its place among those who wait; nil: it has none
-	seats    []seat  // in the lines for places
-	heard    uint64  // how many changes there were when the ledger was asked
+	rates    []ratelimit.Rate // that it was asked to pass
+	passed   []ratelimit.Rate // that it has
+	rating   int              // the one that it waits for
+	recalled error            // why new rules had it leave the line of one
+	waiter   *waiter          // its place among those who wait; nil: it has none
+	seats    []seat           // in the lines for places
+	heard    uint64           // how many changes there were when the ledger was asked
 	held     time.Duration
 	noted    bool // that it is held
 	looks    bool // it is decided anew before its time
@@ -159,7 +163,15 @@ func (t *transit) ask(ctx context.Context) error {
 	if err := t.who(ctx); err != nil {
 		return err
 	}
-	if through, err := t.rate(ctx); err != nil || !through {
+	through, err := t.rate(ctx)
+	for errors.Is(err, errLook) { // new rules have other rates
+		through, err = t.rate(ctx)
+	}
+	switch {
+	case errors.Is(err, errNoMessage):
+		t.decision = t.through()
+		return nil
+	case err != nil || !through:
 		return err
 	}
 	if set := t.e.Rules(); set != t.set && t.waiter != nil { // it waited for its rate

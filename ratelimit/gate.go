@@ -10,6 +10,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -27,10 +28,20 @@ type Gate struct {
 	// early end that is not its client's should be one for everybody.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, t time.Time) error
+	// Await, if set, waits for its turn in the line, and returns as Sleep does.
+	// A request that either ends leaves the line, and nothing was taken for it;
+	// unless the error is a NewWait, with which it stays where it stands.
+	Await func(ctx context.Context, turn <-chan struct{}) error
 
 	mu    sync.Mutex
 	lines map[string]*line
 }
+
+// A NewWait is no failure: from now on a request may be held so long, counted
+// as its Rate's Wait is.
+type NewWait struct{ Wait int64 }
+
+func (n NewWait) Error() string { return "it may wait as long as other rules say" }
 
 // A Passage is what became of a request at the gate.
 type Passage struct {
@@ -84,7 +95,7 @@ func (g *Gate) Wait(ctx context.Context, rates []Rate) (Passage, error) {
 			}
 			continue
 		}
-		retryAt, passed, err := g.pass(ctx, r, arrived.Add(time.Duration(r.Wait)*time.Millisecond))
+		retryAt, passed, err := g.pass(ctx, r, arrived)
 		if err != nil {
 			return p, err
 		}
@@ -97,13 +108,13 @@ func (g *Gate) Wait(ctx context.Context, rates []Rate) (Passage, error) {
 }
 
 // pass takes from one rate, or says when there may be room.
-func (g *Gate) pass(ctx context.Context, r *Rate, deadline time.Time) (retryAt time.Time, passed bool, err error) {
+func (g *Gate) pass(ctx context.Context, r *Rate, arrived time.Time) (retryAt time.Time, passed bool, err error) {
 	burst, asked, never, err := r.settle(r.cost())
 	if !asked {
 		return time.Time{}, !never && err == nil, err
 	}
 	key := r.counter(burst)
-	w := &inLine{cost: r.cost(), emission: r.emission(), deadline: deadline, turn: make(chan struct{})}
+	w := &inLine{cost: r.cost(), emission: r.emission(), deadline: until(arrived, r.Wait), turn: make(chan struct{})}
 	l := g.join(key, w)
 	defer g.leave(key, l, w)
 	select {
@@ -112,10 +123,14 @@ func (g *Gate) pass(ctx context.Context, r *Rate, deadline time.Time) (retryAt t
 		if err := g.hold(ctx); err != nil {
 			return time.Time{}, false, err
 		}
-		select {
-		case <-w.turn:
-		case <-ctx.Done():
-			return time.Time{}, false, context.Cause(ctx)
+		for {
+			err := g.await(ctx, w.turn)
+			if err == nil {
+				break
+			}
+			if !g.stays(l, w, arrived, err) {
+				return time.Time{}, false, err
+			}
 		}
 	}
 	for {
@@ -129,7 +144,9 @@ func (g *Gate) pass(ctx context.Context, r *Rate, deadline time.Time) (retryAt t
 			if err := g.hold(ctx); err != nil {
 				return time.Time{}, false, err
 			}
-			if err := g.sleep(ctx, ready); err != nil {
+			if err := g.sleep(ctx, ready); g.stays(l, w, arrived, err) {
+				continue
+			} else if err != nil {
 				return time.Time{}, false, err
 			}
 		}
@@ -148,6 +165,24 @@ func (g *Gate) pass(ctx context.Context, r *Rate, deadline time.Time) (retryAt t
 		}
 		g.foretell(l, g.now().Add(wait))
 	}
+}
+
+func until(arrived time.Time, wait int64) time.Time {
+	return arrived.Add(time.Duration(wait) * time.Millisecond)
+}
+
+// stays gives a request another time to wait, if that is what an error says.
+func (g *Gate) stays(l *line, w *inLine, arrived time.Time, err error) bool {
+	var other NewWait
+	if !errors.As(err, &other) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w.deadline = until(arrived, other.Wait); !w.refused && w.err == nil {
+		l.refuseLate()
+	}
+	return true
 }
 
 // join gets in line. Whoever cannot make it is refused here.
@@ -271,6 +306,18 @@ func (g *Gate) hold(ctx context.Context) error {
 		return nil
 	}
 	return g.Hold(ctx)
+}
+
+func (g *Gate) await(ctx context.Context, turn <-chan struct{}) error {
+	if g.Await != nil {
+		return g.Await(ctx, turn)
+	}
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (g *Gate) sleep(ctx context.Context, t time.Time) error {
