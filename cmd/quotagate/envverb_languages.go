@@ -9,7 +9,11 @@ import (
 
 // forCurl writes one request.
 func forCurl(out io.Writer, w *wiring, _ map[string]string) error {
-	_, err := fmt.Fprintf(out, "curl --proxy %s --cacert %s URL\n", shellQuote(w.proxy.String()), shellQuote(w.bundle))
+	own := ""
+	if w.proxy.Scheme == "https" { // no variable says so, and --cacert is not for the proxy
+		own = " --proxy-cacert " + shellQuote(w.bundle)
+	}
+	_, err := fmt.Fprintf(out, "curl --proxy %s%s --cacert %s URL\n", shellQuote(w.proxy.String()), own, shellQuote(w.bundle))
 	return err
 }
 

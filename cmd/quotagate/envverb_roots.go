@@ -16,8 +16,8 @@ import (
 )
 
 // keepRoots adds what the environment trusts already, a company's own CA most
-// of the time, to what the clients are given: the variables that name it are
-// about to be replaced. The joined files go to dir.
+// of the time, and the proxy's own port to what the clients are given: the
+// variables that name it are about to be replaced. The joined files go to dir.
 func (w *wiring) keepRoots(env map[string]string, dir string) error {
 	known, err := os.ReadFile(w.bundle)
 	if err != nil {
@@ -25,7 +25,7 @@ func (w *wiring) keepRoots(env map[string]string, dir string) error {
 	}
 	seen := map[string]bool{}
 	newRoots(known, seen)
-	var extra []byte
+	extra := newRoots(w.front, seen)
 	for _, file := range w.foreignRoots(env, dir) {
 		roots, err := os.ReadFile(file)
 		if err != nil {
@@ -96,6 +96,9 @@ func (w *wiring) spki() (string, error) {
 	}
 	if len(all) == 0 {
 		return "", errors.New("read quotagate's certificate: no PEM")
+	}
+	if w.frontKey != "" {
+		all = append(all, w.frontKey)
 	}
 	return strings.Join(all, ","), nil
 }

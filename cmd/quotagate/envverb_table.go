@@ -15,6 +15,11 @@ type wiring struct {
 	bundle  string   // file of the system's roots and that certificate
 	preload string   // file that Node loads before the program
 	caPEM   []byte   // what ca holds
+
+	// Of the proxy's own port, where it has TLS that the system does not trust:
+	// what to trust for it, in PEM, and the hash of its public key.
+	front    []byte
+	frontKey string
 }
 
 // A setting is a variable that some client reads.

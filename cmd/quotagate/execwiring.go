@@ -33,6 +33,7 @@ func (p program) wire(ctx context.Context, c *config, s *admin.Status, user stri
 	}
 	if s.TLS {
 		w.proxy.Scheme = "https"
+		w.trustFront(s.ListenCert)
 	}
 	if err := c.makeDataDir(); err != nil {
 		return nil, err
@@ -65,7 +66,9 @@ func (p program) wireBlind(c *config, user string) (*wiring, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.proxy.Scheme = c.proxyScheme()
+	if w.proxy.Scheme = c.proxyScheme(); w.proxy.Scheme == "https" {
+		w.trustFront(c.ListenCert)
+	}
 	if err := c.makeDataDir(); err != nil {
 		return nil, err
 	}
@@ -127,9 +130,12 @@ func (w *wiring) fetch(ctx context.Context, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &http.Transport{Proxy: http.ProxyURL(w.proxy), DisableKeepAlives: true}
+	t := &http.Transport{Proxy: http.ProxyURL(w.proxy), TLSClientConfig: w.frontTLS(), DisableKeepAlives: true}
 	resp, err := t.RoundTrip(req)
 	if err != nil {
+		if why := w.frontError(err); why != nil {
+			return nil, why
+		}
 		return nil, hinted(fmt.Errorf("the proxy on %s does not answer, although its admin interface does: %w", w.listen, err),
 			"if it runs elsewhere, %sADMIN must be the address of that machine", envPrefix)
 	}

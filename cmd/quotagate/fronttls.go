@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -64,6 +65,15 @@ func (c *config) checkFrontTLS() error {
 		return usageError{hinted(fmt.Errorf("%sCLIENT_CA wants certificates of clients, and the proxy's port has no TLS", envPrefix), "set %sLISTEN_CERT and %sLISTEN_KEY", envPrefix, envPrefix)}
 	}
 	return nil
+}
+
+// listenCert is the certificate's file by its whole path, for those who are
+// elsewhere on this machine.
+func (c *config) listenCert() string {
+	if abs, err := filepath.Abs(c.ListenCert); c.ListenCert != "" && err == nil {
+		return abs
+	}
+	return c.ListenCert
 }
 
 // proxyScheme is how clients reach the proxy.

@@ -18,6 +18,7 @@
 const http = require('node:http');
 const https = require('node:https');
 const tls = require('node:tls');
+const { isIP } = require('node:net');
 const { createRequire } = require('node:module');
 
 const env = (name) => process.env[name.toLowerCase()] || process.env[name.toUpperCase()] || '';
@@ -28,7 +29,7 @@ try {
 } catch {
   // no proxy, or one that is none of ours
 }
-if (proxy?.protocol === 'http:' && !globalThis[Symbol.for('quotagate.preload')]) {
+if (/^https?:$/.test(proxy?.protocol ?? '') && !globalThis[Symbol.for('quotagate.preload')]) {
   globalThis[Symbol.for('quotagate.preload')] = true;
   for (const govern of [governAgents, governFetch]) {
     try {
@@ -45,10 +46,19 @@ function credentials() {
   return `Basic ${Buffer.from(pair).toString('base64')}`;
 }
 
+// What the URL leaves out, and the brackets that connecting does not take.
+function proxyHost() {
+  return proxy.hostname.replace(/^\[|\]$/g, '');
+}
+
+function proxyPort() {
+  return proxy.port || (proxy.protocol === 'https:' ? '443' : '80');
+}
+
 // direct tells whether NO_PROXY, or reason, keeps a host off the proxy.
 function direct(host, port) {
   host = host.toLowerCase().replace(/^\[|\]$/g, '');
-  if (host === proxy.hostname && String(port) === proxy.port) return true;
+  if (host === proxyHost() && String(port) === proxyPort()) return true;
   return env('no_proxy').toLowerCase().split(/[\s,]+/).filter(Boolean).some((entry) => {
     if (entry === '*') return true;
     const withPort = /^([^:]+|\[.*\]):(\d+)$/.exec(entry);
@@ -63,9 +73,10 @@ function tunnel(host, port, done) {
   const target = `${host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host}:${port}`;
   const headers = { Host: target };
   if (credentials()) headers['Proxy-Authorization'] = credentials();
-  const connect = http.request({
+  const connect = (proxy.protocol === 'https:' ? https : http).request({
     method: 'CONNECT', path: target, headers, agent: false,
-    host: proxy.hostname.replace(/^\[|\]$/g, ''), port: proxy.port || 80,
+    host: proxyHost(), port: proxyPort(),
+    servername: isIP(proxyHost()) ? '' : proxyHost(), // not that of the Host above
   });
   connect.once('error', done);
   connect.once('connect', (answer, socket) => {

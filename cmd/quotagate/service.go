@@ -366,6 +366,7 @@ func (s *service) admin(version string) http.Handler {
 			PID:         os.Getpid(),
 			Listen:      s.front.Addr().String(),
 			TLS:         s.cfg.ListenCert != "",
+			ListenCert:  s.cfg.listenCert(),
 			Data:        s.cfg.Data,
 			CA:          s.ca.File(),
 			Bundle:      filepath.Join(s.cfg.Data, bundleFile),

@@ -66,7 +66,8 @@ type Status struct {
 	Version     string           `json:"version"`
 	PID         int              `json:"pid"`
 	Listen      string           `json:"listen"`
-	TLS         bool             `json:"tls,omitempty"` // on the proxy's own port
+	TLS         bool             `json:"tls,omitempty"`         // on the proxy's own port
+	ListenCert  string           `json:"listen_cert,omitempty"` // file of the certificate there
 	Data        string           `json:"data"`
 	CA          string           `json:"ca"` // file of the certificate
 	Bundle      string           `json:"bundle"`
