@@ -80,7 +80,7 @@ func failed(req *http.Request, err error, id string) *http.Response {
 	a := problem(f.Status, "quotagate: "+f.Detail, map[string]any{"error": f.Word})
 	a.Header.Set(headerError, f.Word)
 	if f.Status == http.StatusServiceUnavailable {
-		a.Header.Set("Retry-After", "1")
+		a.Header.Set("Retry-After", f.Retry)
 	}
 	if id != "" {
 		a.Header.Set(headerID, id)

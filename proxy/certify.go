@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"quotagate/rules"
 )
 
 // What Certificates may answer, beside other errors, to have the client told.
@@ -29,8 +31,30 @@ func (s *Server) certifiable(r *http.Request, conn net.Conn, t target) bool {
 	if s.uncertified.now(time.Now()) {
 		s.log.Warn("a connection was refused: "+err.Error(), "host", t.host, "client", t.client.Addr)
 	}
-	s.rejectConnect(conn, failed(r, err, ""))
+	id := newID(time.Now())
+	if errors.Is(err, ErrOutsideCA) {
+		s.recordOutside(r, t, id)
+	}
+	s.rejectConnect(conn, failed(r, err, id))
 	return false
+}
+
+// recordOutside tells the decision log of a connection to a host that the CA may
+// not sign for: nothing that goes there passes, and only a person can mend it.
+func (s *Server) recordOutside(r *http.Request, t target, id string) {
+	if s.cfg.Record == nil {
+		return
+	}
+	set := s.cfg.Rules()
+	sight := set.Look(&rules.Call{Method: http.MethodGet, Scheme: "https", Host: t.host, Path: "/", Header: http.Header{}})
+	f := failureOf(ErrOutsideCA)
+	s.cfg.Record(&Record{
+		Time: time.Now(), ID: id, Decision: DecisionReject, Mode: set.Mode(),
+		Service: sight.Service(), Messages: []RecordMessage{{Kind: callKind}}, Limit: f.Word,
+		Method: r.Method, Host: t.host, Status: f.Status,
+		Client: t.client.Addr, ProxyUser: t.client.User, Revision: set.Revision(),
+		Reason: f.Detail,
+	})
 }
 
 // onceAMinute bounds the lines that a client can make the log grow by.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -48,6 +49,7 @@ type failure struct {
 	Status int
 	Word   string // the Quotagate-Error header
 	Detail string
+	Retry  string // the Retry-After of a 503
 }
 
 // failures is the one table of what clients are told. The first line that fits
@@ -58,6 +60,7 @@ var failures = []struct {
 	word   string
 	detail string
 	say    func(error) string
+	retry  string // seconds, where waiting a second helps nobody
 }{
 	{is: matches(ErrLoop), status: http.StatusLoopDetected, word: "loop", detail: "the request came back to this proxy: a proxy on its way out leads here"},
 	{is: parentSaid(http.StatusLoopDetected), status: http.StatusLoopDetected, word: "loop", detail: "the parent proxy says that the request goes in a circle; nothing was sent"},
@@ -78,7 +81,7 @@ var failures = []struct {
 	{is: matches(ErrDraining), status: http.StatusServiceUnavailable, word: "draining", detail: "the proxy is stopping; nothing was sent"},
 	{is: matches(errTooManyHeld), status: http.StatusServiceUnavailable, word: "busy", detail: "too many requests wait already; nothing was sent"},
 	{is: matches(ErrMinting), status: http.StatusServiceUnavailable, word: "mint", detail: "too many certificates were asked for within a minute (QUOTAGATE_MINT_PER_MINUTE); nothing was sent"},
-	{is: matches(ErrOutsideCA), status: http.StatusServiceUnavailable, word: "authority", detail: "quotagate's CA may not sign for this host, so nothing was sent; `quotagate ca rotate` makes one that may"},
+	{is: matches(ErrOutsideCA), status: http.StatusServiceUnavailable, word: "authority", detail: "quotagate's CA may not sign for this host, so nothing was sent; `quotagate ca rotate` makes one that may", retry: "300"},
 	{is: matches(ratelimit.ErrSkew), status: http.StatusServiceUnavailable, word: "clock", detail: "the system clock and the ledger's are far apart; nothing was sent"},
 	{is: matches(ratelimit.ErrTooMany), status: http.StatusRequestEntityTooLarge, word: "large", detail: "the request has more messages than can be counted at once; send it in parts; nothing was sent"},
 	{is: as[storeError], status: http.StatusServiceUnavailable, word: "store", detail: "the ledger did not answer, so nothing was sent"},
@@ -102,7 +105,7 @@ func failureOf(err error) failure {
 			if f.say != nil {
 				f.detail = f.say(err)
 			}
-			return failure{f.status, f.word, f.detail}
+			return failure{f.status, f.word, f.detail, cmp.Or(f.retry, "1")}
 		}
 	}
 	if f, ok := certificateFailure(err); ok {
@@ -111,7 +114,7 @@ func failureOf(err error) failure {
 	if f, ok := tlsFailure(err); ok {
 		return f
 	}
-	return failure{http.StatusBadGateway, "upstream", "the service could not be reached"}
+	return failure{Status: http.StatusBadGateway, Word: "upstream", Detail: "the service could not be reached"}
 }
 
 // as reports whether err is, or wraps, an E.

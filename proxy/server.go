@@ -58,6 +58,9 @@ type Config struct {
 	// and is no message. It is called for every such request, and must return
 	// at once.
 	Visited func(Visit)
+	// Record, if set, is told of connections to governed hosts that are refused
+	// before a request can come. It must not keep the record.
+	Record func(*Record)
 	// Pseudonym is our name in Via fields: of this process alone. Without one
 	// no circle of proxies is noticed.
 	Pseudonym string

@@ -84,7 +84,7 @@ func certificateFailure(err error) (failure, bool) {
 		critical x509.UnhandledCriticalExtension
 	)
 	bad := func(word, detail string) (failure, bool) {
-		return failure{http.StatusBadGateway, "certificate" + word, "the service's certificate " + detail + "; nothing was sent"}, true
+		return failure{Status: http.StatusBadGateway, Word: "certificate" + word, Detail: "the service's certificate " + detail + "; nothing was sent"}, true
 	}
 	switch {
 	case errors.As(err, &weak):
@@ -137,7 +137,7 @@ func tlsFailure(err error) (failure, bool) {
 		record tls.RecordHeaderError
 	)
 	bad := func(word, detail string) (failure, bool) {
-		return failure{http.StatusBadGateway, "tls" + word, detail}, true
+		return failure{Status: http.StatusBadGateway, Word: "tls" + word, Detail: detail}, true
 	}
 	text := err.Error()
 	alert := errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error")

@@ -157,6 +157,7 @@ func (s *service) build(version string) error {
 		Guard:        s.guard,
 		Internal:     page,
 		Visited:      s.visits.passed,
+		Record:       s.record,
 		TLS:          s.tls,
 		Limits:       s.cfg.Limits.server(),
 		Log:          s.log,
