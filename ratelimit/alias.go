@@ -214,6 +214,9 @@ func (g *engine) adopt(account string, wide *record, aliases []string, now int64
 
 // mergeAccount moves everything that from has counted to wide's account.
 func (g *engine) mergeAccount(wide, from *record, now int64) error {
+	if err := g.joining(wide.account, from.account); err != nil {
+		return err
+	}
 	wide.absorb(from)
 	wide.tidyHolds(now)
 	g.shelf.touch(wide)

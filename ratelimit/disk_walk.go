@@ -124,7 +124,8 @@ func amendSome(tree *bolt.Bucket, kind byte, from []byte, f func(key, value []by
 }
 
 // A snapshot is the values as they were at one moment: the tree's, with the
-// newer images over them. Any goroutine may read it, until close.
+// newer images over them. Any goroutine may read it, until close, which should be
+// soon: meanwhile no page that is freed is used again, and the file cannot grow.
 type snapshot struct {
 	tx     *bolt.Tx
 	recent map[string][]byte
@@ -140,13 +141,14 @@ func (d *disk) snapshot(recent map[string][]byte) (*snapshot, error) {
 
 func (s *snapshot) close() { _ = s.tx.Rollback() }
 
-// each calls f with every key of a kind and its value, sorted.
-func (s *snapshot) each(kind byte, f func(key, value []byte) error) error {
+// each calls f with a key, all of its kind behind it, and their values, sorted,
+// until f wants no more.
+func (s *snapshot) each(from []byte, f func(key, value []byte) (more bool, err error)) error {
 	left := slices.Sorted(maps.Keys(s.recent))
 	c := s.tx.Bucket(bucketTree).Cursor()
-	k, v := c.Seek([]byte{kind})
+	k, v := c.Seek(from)
 	for {
-		inTree := len(k) > 0 && k[0] == kind
+		inTree := len(k) > 0 && k[0] == from[0]
 		if !inTree && len(left) == 0 {
 			return nil
 		}
@@ -156,7 +158,7 @@ func (s *snapshot) each(kind byte, f func(key, value []byte) error) error {
 			key, value = []byte(left[0]), s.recent[left[0]]
 		}
 		if value != nil {
-			if err := f(key, value); err != nil {
+			if more, err := f(key, value); err != nil || !more {
 				return err
 			}
 		}

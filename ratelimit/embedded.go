@@ -32,9 +32,11 @@ type Embedded struct {
 	// Reserve follows the aliases again.
 	names *lru.Cache[string, string]
 
-	wake chan struct{} // has one item when the committer has been told
-	done chan struct{} // closed when the committer has ended
-	full bool          // the last group found the disk full; the committer's
+	wake       chan struct{} // has one item when the committer has been told
+	done       chan struct{} // closed when the committer has ended
+	exportPage int           // bytes
+
+	full bool // the last group found the disk full; the committer's
 }
 
 var _ Store = (*Embedded)(nil)
@@ -67,7 +69,7 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 	s := newDiskShelf(d, o.CacheBytes)
 	e := &Embedded{
 		disk: d, shelf: s, engine: newEngine(o, s), log: o.Log,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{}), exportPage: exportPage,
 	}
 	if e.names, err = lru.New[string, string](knownNames); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), d.close())

@@ -34,6 +34,8 @@ type engine struct {
 
 	leases map[leaseName][]lease
 
+	exports map[*exporting]bool // on their way
+
 	adopted  bool  // an identity came to stand for another account
 	failed   error // of a record that a kind asked for
 	undoable bool

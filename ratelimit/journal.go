@@ -68,6 +68,19 @@ func (g *generations) under(prefix []byte) map[string][]byte {
 	return m
 }
 
+// from returns the newest images of a key and those of its kind behind it.
+func (g *generations) from(key []byte) map[string][]byte {
+	m := map[string][]byte{}
+	for _, gen := range []map[string][]byte{g.old, g.young} {
+		for k, v := range gen {
+			if k >= string(key) && k[0] == key[0] {
+				m[k] = v
+			}
+		}
+	}
+	return m
+}
+
 // add takes a committed group in.
 func (g *generations) add(images []image) {
 	for _, im := range images {

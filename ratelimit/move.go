@@ -1,13 +1,13 @@
 package ratelimit
 
 // Moving a ledger from one store to another: Export and Import of the stores
-// in process. What is on its way, or booked, goes along as counted.
+// in process; that of the embedded one is in export.go. What is on its way, or
+// booked, goes along as counted.
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -55,52 +55,6 @@ func (m *Memory) Import(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	return m.engine.takeIn(in)
-}
-
-// Export writes all that the ledger has counted, in lines of JSON, as it is at
-// this moment. Nobody waits while it is written.
-func (e *Embedded) Export(ctx context.Context, w io.Writer) error {
-	var (
-		now  int64
-		snap *snapshot
-	)
-	err := e.call(ctx, func() (err error) {
-		now = e.engine.clock.read()
-		recent := e.disk.images.under([]byte{kindRecord})
-		for _, rec := range e.shelf.dirty {
-			key := string(appendKey(nil, kindRecord, rec.account, rec.key))
-			if recent[key] = nil; !rec.absent {
-				recent[key] = appendRecord(nil, rec)
-			}
-		}
-		snap, err = e.disk.snapshot(recent)
-		return err
-	})
-	if snap != nil {
-		defer snap.close()
-	}
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(w)
-	if err := writeHeader(out, now); err != nil {
-		return err
-	}
-	err = snap.each(kindRecord, func(key, value []byte) error {
-		account, rest, ok := splitKey(key)
-		if !ok {
-			return fmt.Errorf("export: read a key: %w", ErrCorrupt)
-		}
-		rec, err := decodeRecord(account, rest, value)
-		if err != nil {
-			return fmt.Errorf("export: %w", err)
-		}
-		return errors.Join(ctx.Err(), writeLine(out, rec))
-	})
-	if err != nil {
-		return err
-	}
-	return out.Flush()
 }
 
 // importAtOnce is how many records of an import are committed together.

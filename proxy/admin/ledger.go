@@ -23,8 +23,9 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// exportPause is how long who exports may take to accept a piece: the ledger's
-// file keeps its old pages for as long, and cannot grow.
+// exportPause is how long who exports may take to accept a piece: one that nobody
+// reads would be on its way for ever, and the ledger keeps for it what it has to
+// know of accounts that become one.
 const exportPause = 5 * time.Second
 
 // A lazyWriter sends the head of the answer with its first byte, and waits for
