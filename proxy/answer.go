@@ -96,22 +96,33 @@ func setQuota(h http.Header, d *ratelimit.Decision, claims []ratelimit.Claim) {
 	if u == nil {
 		return
 	}
-	b := make([]byte, 0, 96)
+	b := make([]byte, 0, 192)
 	b = append(strconv.AppendQuoteToASCII(b, u.Limit), ";r="...)
 	b = strconv.AppendInt(b, max(u.Allow-u.Used, 0), 10)
 	if u.Resets > d.Now {
 		b = append(b, ";t="...)
 		b = strconv.AppendInt(b, (u.Resets-d.Now+999)/1000, 10)
 	}
-	h["Ratelimit"] = append(h["Ratelimit"], string(b))
-
-	b = append(strconv.AppendQuoteToASCII(b[:0], u.Limit), ";q="...)
+	first := len(b)
+	b = append(strconv.AppendQuoteToASCII(b, u.Limit), ";q="...)
 	b = strconv.AppendInt(b, u.Allow, 10)
 	if w := windowSeconds(claims, u.Limit, d.Now); w > 0 {
 		b = append(b, ";w="...)
 		b = strconv.AppendInt(b, w, 10)
 	}
-	h["Ratelimit-Policy"] = append(h["Ratelimit-Policy"], string(b))
+	both := string(b)
+	addField(h, "Ratelimit", both[:first])
+	addField(h, "Ratelimit-Policy", both[first:])
+}
+
+// addField adds a value to a field whose name is in its canonical form. Unlike
+// append it leaves no room for more, which nobody needs.
+func addField(h http.Header, name, value string) {
+	if h[name] == nil {
+		h[name] = []string{value}
+		return
+	}
+	h[name] = append(h[name], value)
 }
 
 // tightest is the enforced counter with the smallest share left, or nil. A ratio

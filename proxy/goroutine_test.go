@@ -182,8 +182,11 @@ func TestAPanicOfTheWatchOverASlowClientEndsTheWatch(t *testing.T) {
 		s := New(Config{Log: log, Limits: Limits{BodyTime: time.Minute}})
 		defer s.Close()
 		v := &visit{noted: noted{ResponseWriter: minedAnswer{}}, server: s, r: &http.Request{RemoteAddr: "192.0.2.1:1"}}
+		s.lookout.enter(v)
 		v.begin(&v.reading)
-		<-time.After(2 * time.Minute)
+		<-time.After(time.Minute + time.Minute/8)
+		s.lookout.leave(v)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		v.mu.Lock() // is free
 		defer v.mu.Unlock()

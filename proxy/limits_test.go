@@ -190,7 +190,7 @@ func TestHeadersAreBounded(t *testing.T) {
 }
 
 func TestHeadersThatTrickleAreTold(t *testing.T) {
-	w := newWorld(t, five, limited(proxy.Limits{HeaderTime: soon}))
+	w := newWorld(t, five, limited(proxy.Limits{HeaderTime: 5 * soon})) // a CONNECT comes within it
 	for i, dial := range []func() net.Conn{w.dialFront, func() net.Conn { return w.dialInside("http/1.1") }} {
 		c := dial()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: chat.exa")
@@ -212,12 +212,12 @@ func TestHandshakesThatDoNotComeEnd(t *testing.T) {
 func TestIdleConnectionsEnd(t *testing.T) {
 	w := newWorld(t, five, limited(proxy.Limits{IdleTime: soon, TunnelIdleTime: soon}))
 	w.echo(t)
-	for _, c := range []net.Conn{w.dialInside("http/1.1"), w.dialInside("h2")} {
-		if c.(*tls.Conn).ConnectionState().NegotiatedProtocol == "http/1.1" {
-			io.WriteString(c, "GET /me HTTP/1.1\r\nHost: chat.example\r\n\r\n")
-		} else {
-			io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-		}
+	for alpn, first := range map[string]string{
+		"http/1.1": "GET /me HTTP/1.1\r\nHost: chat.example\r\n\r\n",
+		"h2":       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+	} {
+		c := w.dialInside(alpn)
+		io.WriteString(c, first)
 		hungUp(t, c)
 	}
 	w.wantRefused(proxy.BoundIdleTime, 1) // net/http tells nobody of HTTP/2's
@@ -381,4 +381,41 @@ func TestBodiesInMemoryAreBoundedInAll(t *testing.T) {
 	w.next()
 	big.Close()
 	eventually(t, "the memory is not given back", func() bool { return w.enforcer.Buffered() == 0 })
+}
+
+// Requests that take long: the answer comes in pieces, or late.
+func TestAnswersThatMoveOutliveTheTimeOfShortOnes(t *testing.T) {
+	const enough = 200 * time.Millisecond
+	for _, h2 := range []bool{false, true} {
+		w := newWorld(t, five, limited(proxy.Limits{BodyTime: enough}))
+		w.service.respond(func(rw http.ResponseWriter, r *http.Request) {
+			tick := time.NewTicker(enough / 4)
+			defer tick.Stop()
+			late := r.URL.Path == "/late"
+			for range 12 {
+				<-tick.C
+				if !late {
+					io.WriteString(rw, "piece ")
+					rw.(http.Flusher).Flush()
+				}
+			}
+			if late {
+				io.WriteString(rw, "at last")
+			}
+		})
+		for path, want := range map[string]string{"/pieces": strings.Repeat("piece ", 12), "/late": "at last"} {
+			resp, err := w.client(h2).Get("https://chat.example" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if string(got) != want || err != nil {
+				t.Errorf("http2=%v %s: %q %v", h2, path, got, err)
+			}
+		}
+		if n := w.server.Refused(proxy.BoundAnswerTime); n != 0 {
+			t.Errorf("http2=%v: %d answers took too long", h2, n)
+		}
+	}
 }

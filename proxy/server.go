@@ -91,6 +91,7 @@ type Server struct {
 	refusals    refusals
 	stopping    stopping
 	gazetteer   gazetteer
+	lookout     lookout
 }
 
 // Counts are totals since the start.
@@ -113,7 +114,7 @@ type Counts struct {
 // New makes a Server; Serve starts it.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, log: cfg.Log, inlet: newInlet(), limits: cfg.Limits.whole()}
-	s.census.limits = &s.limits
+	s.census.limits, s.lookout.server = &s.limits, s
 	s.stopping.begin()
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -138,6 +139,8 @@ func New(cfg Config) *Server {
 		Handler:           s.around(s.serveIntercepted),
 		ReadHeaderTimeout: s.limits.HeaderTime,
 		IdleTimeout:       s.limits.IdleTime,
+		// For streams of HTTP/2; a longer one is given more (lookout.go).
+		WriteTimeout: s.limits.BodyTime,
 		// What is a little longer comes in and is told so; net/http cannot
 		// be asked what it cut off.
 		MaxHeaderBytes: 2 * s.limits.HeaderBytes,

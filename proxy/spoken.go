@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // A spoken connection carries HTTP/1 in clear. It tells the client, and us, when
@@ -27,6 +28,10 @@ type spoken struct {
 
 // NetConn is the connection below.
 func (c *spoken) NetConn() net.Conn { return c.Conn }
+
+// SetWriteDeadline does nothing: net/http's is for a whole answer, however
+// long, and the socket has its own.
+func (c *spoken) SetWriteDeadline(time.Time) error { return nil }
 
 // CloseWrite half-closes, as net/http does before it hangs up.
 func (c *spoken) CloseWrite() error { return closeWrite(c.Conn) }

@@ -19,6 +19,11 @@ func (s *Server) around(handler http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{noted: noted{ResponseWriter: w}, server: s, r: r, version: r.ProtoMajor}
 		v.tally = tallyOf(r.Context())
+		hasBody := r.Body != nil && r.Body != http.NoBody
+		if v.version >= 2 || hasBody {
+			v.began = time.Since(epoch)
+			s.lookout.enter(v)
+		}
 		defer func() { v.end(recover()) }()
 		if v.tally != nil {
 			size := headerSize(r)
@@ -33,7 +38,7 @@ func (s *Server) around(handler http.HandlerFunc) http.Handler {
 				return
 			}
 		}
-		if r.Body != nil && r.Body != http.NoBody {
+		if hasBody {
 			own := *r // net/http looks at its own afterwards
 			own.Body = &pacedBody{ReadCloser: r.Body, visit: v}
 			r = &own
@@ -53,9 +58,12 @@ type visit struct {
 
 	settled bool // the handler returned
 
-	mu    sync.Mutex
-	timer *time.Timer
-	over  bool
+	previous, next *visit        // of those that are watched
+	began          time.Duration // since epoch; 0: it is not watched
+
+	mu   sync.Mutex
+	over bool // nobody watches any more
+	long bool // it takes longer than the time that a short answer has
 	// When the reading, and the writing, that goes on began, since epoch; 0:
 	// none does.
 	reading, writing atomic.Int64
@@ -90,65 +98,17 @@ func (v *visit) FlushError() error {
 	return rc.Flush()
 }
 
-// begin notes that the client has to do something now, and starts the watch.
-func (v *visit) begin(what *atomic.Int64) {
-	what.Store(int64(time.Since(epoch)))
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.timer == nil && !v.over {
-		v.timer = v.after(v.server.limits.BodyTime)
-	}
-}
-
-// after looks when a time has passed.
-func (v *visit) after(d time.Duration) *time.Timer {
-	return time.AfterFunc(d, func() {
-		Contained(v.server.log, "the watch over a slow client", v.look)
-	})
-}
-
-// look breaks off what stands still.
-func (v *visit) look() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.timer = nil
-	if v.over {
-		return // the connection has gone on to another request
-	}
-	limit, now := v.server.limits.BodyTime, time.Since(epoch)
-	next := time.Duration(0)
-	for _, at := range []*atomic.Int64{&v.reading, &v.writing} {
-		began := time.Duration(at.Load())
-		switch left := began + limit - now; {
-		case began == 0:
-		case left > 0:
-			if next == 0 || left < next {
-				next = left
-			}
-		case at == &v.reading:
-			v.slow.Store(true)
-			v.server.over(BoundBodyTime, v.r.RemoteAddr)
-			_ = http.NewResponseController(v.ResponseWriter).SetReadDeadline(time.Unix(1, 0))
-			return
-		default:
-			v.server.over(BoundAnswerTime, v.r.RemoteAddr)
-			_ = http.NewResponseController(v.ResponseWriter).SetWriteDeadline(time.Unix(1, 0))
-			return
-		}
-	}
-	if next > 0 {
-		v.timer = v.after(next)
-	}
-}
+// begin notes that the client has to do something now.
+func (v *visit) begin(what *atomic.Int64) { what.Store(int64(time.Since(epoch))) }
 
 // end closes the visit, whether the handler returned or panicked.
 func (v *visit) end(panicked any) {
 	v.mu.Lock()
 	v.over = true
-	if v.timer != nil {
-		v.timer.Stop()
-	}
 	v.mu.Unlock()
+	if v.began != 0 {
+		v.server.lookout.leave(v)
+	}
 	if v.version >= 2 {
 		v.endStream()
 	}
@@ -164,8 +124,9 @@ func (v *visit) end(panicked any) {
 }
 
 // endStream leaves what is still to be written of an HTTP/2 answer, which
-// happens after the handler, a deadline: it takes one message to the
-// connection, so only then. And it counts the requests that are taken back.
+// happens after the handler, a deadline. A short one has the server's
+// WriteTimeout, since setting another takes a message to the connection. And it
+// counts the requests that are taken back.
 func (v *visit) endStream() {
 	if v.r.Context().Err() != nil {
 		if !v.tally.reset() {
@@ -176,7 +137,9 @@ func (v *visit) endStream() {
 		}
 		return
 	}
-	_ = http.NewResponseController(v.ResponseWriter).SetWriteDeadline(time.Now().Add(v.server.limits.BodyTime))
+	if v.long {
+		_ = http.NewResponseController(v.ResponseWriter).SetWriteDeadline(time.Now().Add(v.server.limits.BodyTime))
+	}
 }
 
 // A pacedBody is a request's body that must not stand still.
