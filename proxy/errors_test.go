@@ -72,7 +72,7 @@ var told = []struct {
 var untold = []string{
 	"barredError", "errTooLarge", "errOpaque", // a refusal of the Enforcer's
 	"errGovernedName", "errNameless", "errTunnelIdle", "errHelloLong", "errHelloSeen", // end a tunnel
-	"errClientGone", "errLook", "errLanded", // end a wait
+	"errClientGone", "errLook", "errLanded", "errNoMessage", // end a wait
 	"errParentAddress",     // of the configuration
 	"errFlood", "errPlain", // ends a connection
 }

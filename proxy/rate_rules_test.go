@@ -1,8 +1,10 @@
 package proxy_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,7 +72,8 @@ func (r *ruled) change(rules string) {
 	r.RulesChanged()
 }
 
-// wantSent wants those to have arrived, in this order, after these seconds.
+// wantSent wants those to have arrived, in this order, after these seconds; of
+// those that may go at once neither is before the other.
 func (r *ruled) wantSent(want string) {
 	r.t.Helper()
 	for _, done := range r.done {
@@ -80,6 +83,12 @@ func (r *ruled) wantSent(want string) {
 	for _, a := range r.sent() {
 		got = append(got, fmt.Sprintf("%c@%.0f", a.body[7], a.after.Seconds()))
 	}
+	slices.SortFunc(got, func(a, b string) int {
+		var x, y, at, bt int
+		fmt.Sscanf(a, "%d@%d", &x, &at)
+		fmt.Sscanf(b, "%d@%d", &y, &bt)
+		return cmp.Or(at-bt, x-y)
+	})
 	if all := strings.Join(got, " "); all != want {
 		r.t.Errorf("sent %s, want %s", all, want)
 	}
