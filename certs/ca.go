@@ -47,12 +47,14 @@ func newCA(key crypto.Signer, r recipe) ([]byte, error) {
 		host = "unnamed machine"
 	}
 	// RFC 5280, appendix A: a common name has at most 64 characters.
-	date := now.UTC().Format("2006-01-02")
-	room := 64 - len("quotagate ") - len(" ") - len(date)
-	name := "quotagate " + shorten(host, room) + " " + date
+	// A piece of the serial number tells two of one day apart in the lists of
+	// systems and browsers, which show nothing else.
+	made := now.UTC().Format("2006-01-02") + " " + shorten(serial.Text(16), 6)
+	room := 64 - len("quotagate ") - len(" ") - len(made)
+	name := "quotagate " + shorten(host, room) + " " + made
 
-	// The serial number is in the subject too: NSS files CAs of one subject,
-	// such as two of one day, under one name, and takes one for the other.
+	// All of it is in the subject too: NSS files CAs of one subject under one
+	// name, and takes one for the other.
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: name, Organization: []string{"quotagate"}, SerialNumber: serial.Text(16)},

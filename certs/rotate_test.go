@@ -54,6 +54,15 @@ func (r rotation) want(a *Authority, signs *x509.Certificate, trusted ...*x509.C
 	}
 }
 
+// Lists of trusted certificates show names: two of one day have two.
+func TestTheNextCAHasANameOfItsOwn(t *testing.T) {
+	r := newRotation(t)
+	a := open(t, r.dir, r.o)
+	if next := r.rotate(); next.Subject.CommonName == a.Subject() || next.Subject.CommonName == "" {
+		t.Errorf("both are %q", next.Subject.CommonName)
+	}
+}
+
 func TestOneCAFollowsAnotherUnderARunningAuthority(t *testing.T) {
 	r := newRotation(t)
 	changed := 0
