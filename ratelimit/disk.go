@@ -48,8 +48,9 @@ type disk struct {
 	images  generations
 	carried chan error // hears how it went with the old generation; nil when nobody is at it
 	buf     []byte
-	clock   int64 // the highest time on disk
-	failed  bool  // nobody knows what is on it
+	clock   int64  // the highest time on disk
+	failed  bool   // nobody knows what is on it
+	was     string // the format that it was found in; "" if it was just made
 }
 
 func openDisk(path string) (d *disk, err error) {
@@ -190,8 +191,9 @@ func (d *disk) recover() error {
 			return err
 		}
 		if v := string(meta.Get(keyVersion)); v != "" && v != formatVersion && !slices.Contains(olderFormats, v) {
-			return fmt.Errorf("its format is version %q, this quotagate knows version %s; use the quotagate that wrote it", v, formatVersion)
+			return fmt.Errorf("its format is version %q, this quotagate knows version %s: %w", v, formatVersion, ErrNewer)
 		}
+		d.was = string(meta.Get(keyVersion))
 		if c := meta.Get(keyClock); len(c) == 8 {
 			d.clock = int64(binary.BigEndian.Uint64(c))
 		}

@@ -84,6 +84,9 @@ func OpenEmbedded(path string, o Options) (*Embedded, error) {
 			return nil, errors.Join(fmt.Errorf("open ledger %s: accept the clock: %w", path, err), d.close())
 		}
 	}
+	if d.was != "" && d.was != formatVersion {
+		o.Log.Info("the ledger is written in a newer format from here on, which the quotagate that wrote it before does not read", "file", path, "from", d.was, "to", formatVersion)
+	}
 	go e.commit()
 	return e, nil
 }

@@ -63,6 +63,8 @@ var (
 	ErrClosed = errors.New("the ledger is closed")
 	// ErrLocked says that another process has the file open.
 	ErrLocked = errors.New("another quotagate is using it")
+	// ErrNewer says that the file is of a later quotagate than this.
+	ErrNewer = errors.New("a newer quotagate wrote it")
 	// ErrCorrupt says that the file is damaged.
 	ErrCorrupt = errors.New("the ledger's file is damaged; put a backup in its place, or move it away to start with empty counters")
 )

@@ -51,6 +51,8 @@ func (c *config) whyShut(err error) error {
 	switch {
 	case errors.Is(err, ratelimit.ErrCorrupt):
 		return hinted(why, "an export can be the backup: move %s away, then `quotagate quota import FILE`", ledgerFile)
+	case errors.Is(err, ratelimit.ErrNewer):
+		return hinted(why, "start the newer quotagate again; to stay with this one, let the newer `quotagate quota export FILE`, move %s away, and `quotagate quota import FILE` here", ledgerFile)
 	case errors.Is(err, fs.ErrNotExist):
 		return hinted(why, "nothing has been counted there yet; see --data")
 	}

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"quotagate/ratelimit"
 )
 
 func TestAStoreIsShownWithoutItsSecrets(t *testing.T) {
@@ -67,5 +72,13 @@ func TestAStoresPasswordIsKeptFromPrograms(t *testing.T) {
 		if len(kv) >= 6 && kv[len(kv)-6:] == "sesame" || kv == p.env[1] {
 			t.Errorf("%s", kv)
 		}
+	}
+}
+
+func TestALedgerOfANewerQuotagateHasAWayOut(t *testing.T) {
+	var h hintedError
+	err := (&config{Data: "/data"}).whyShut(fmt.Errorf("open it: %w", ratelimit.ErrNewer))
+	if !errors.As(err, &h) || !strings.Contains(h.hint, "start the newer quotagate again") || !strings.Contains(h.hint, "quota import") {
+		t.Errorf("%v\nhint: %s", err, h.hint)
 	}
 }
