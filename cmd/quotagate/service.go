@@ -281,6 +281,13 @@ func (s *service) serve(ctx context.Context, version string) error {
 			}
 		})
 	})
+	watching.Go(func() {
+		proxy.Contained(s.log, "the listening to other replicas", func() {
+			if err := s.enforcer.Listen(ctx); err != nil {
+				s.log.Error("what other replicas change is noticed late", "error", err.Error())
+			}
+		})
+	})
 	watching.Go(func() { proxy.Contained(s.log, "the watching of the CA", func() { s.watchCA(ctx) }) })
 	defer cancel()
 	stop := context.AfterFunc(ctx, s.stopHolding)
