@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,17 +23,39 @@ const defaultMaxResponseTime = 5 * time.Minute
 // answer.
 var errUnanswered = errors.New("the service did not begin to answer in time")
 
+// forward sends a request. One without a body, or with a small one that is in
+// memory, is whole at once, and from there on the transport keeps the time: its
+// ResponseHeaderTimeout is to be MaxResponseTime. That begins when all of the
+// body is written, which a service that does not read keeps from ever being so.
+func (e *Enforcer) forward(out *http.Request, inMemory bool) (*http.Response, error) {
+	if out.Body == nil || out.Body == http.NoBody || inMemory && out.ContentLength >= 0 && out.ContentLength <= smallBody {
+		resp, err := e.next().RoundTrip(out)
+		if err != nil && headersLate(err) {
+			e.unbegun.Add(1)
+			return nil, errUnanswered
+		}
+		return resp, err
+	}
+	ctx, cancel := context.WithCancelCause(out.Context())
+	out = out.WithContext(ctx)
+	a := &awaiting{limit: e.maxResponseTime(), cancel: cancel}
+	out.Body = &awaitedBody{out.Body, a}
+	return a.roundTrip(e, out)
+}
+
+// headersLate reports the words of net/http of Go 1.26 for that, of either
+// version of HTTP.
+func headersLate(err error) bool {
+	return timedOut(err) && strings.HasSuffix(err.Error(), "timeout awaiting response headers")
+}
+
 // An awaiting ends a request when, before its answer begins, nothing has gone
 // on for a time: it runs from the start, and anew whenever the transport has
 // taken a piece of the body. While the client is waited for it stands still:
 // a client has bounds of its own.
-//
-// http.Transport's ResponseHeaderTimeout begins when all of the body is written,
-// which a service that does not read keeps from ever being so.
 type awaiting struct {
-	e      *Enforcer
-	whole  bool // the body is in memory
-	cancel context.CancelCauseFunc
+	limit  time.Duration
+	cancel context.CancelCauseFunc // breaks off the answer too, so only the time does it
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -40,29 +63,18 @@ type awaiting struct {
 	late  bool
 }
 
-// attach makes the context in which the request is sent. Its end breaks off the
-// answer too, so nobody ends it but the time.
-func (a *awaiting) attach(ctx context.Context) context.Context {
-	ctx, a.cancel = context.WithCancelCause(ctx)
-	return ctx
-}
-
-// roundTrip sends what was attached.
-func (a *awaiting) roundTrip(next http.RoundTripper, out *http.Request) (*http.Response, error) {
-	if out.Body != nil && out.Body != http.NoBody && (!a.whole || out.ContentLength > smallBody) {
-		out.Body = &awaitedBody{out.Body, a} // a small one goes in one piece
-	}
+func (a *awaiting) roundTrip(e *Enforcer, out *http.Request) (*http.Response, error) {
 	a.mu.Lock()
-	a.timer = time.AfterFunc(a.e.maxResponseTime(), a.end)
+	a.timer = time.AfterFunc(a.limit, a.end)
 	a.mu.Unlock()
-	resp, err := next.RoundTrip(out)
-	if a.began() {
+	resp, err := e.next().RoundTrip(out)
+	if a.began() && (err == nil || !headersLate(err)) {
 		return resp, err
 	}
 	if err == nil { // at the very last moment: its body is broken off
 		resp.Body.Close()
 	}
-	a.e.unbegun.Add(1)
+	e.unbegun.Add(1)
 	return nil, errUnanswered
 }
 
@@ -100,7 +112,7 @@ func (a *awaiting) resume() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.over {
-		a.timer.Reset(a.e.maxResponseTime())
+		a.timer.Reset(a.limit)
 	}
 }
 

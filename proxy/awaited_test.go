@@ -14,7 +14,10 @@ import (
 )
 
 func within(d time.Duration) option {
-	return func(_ *world, _ *proxy.Config, e *proxy.Enforcer) { e.MaxResponseTime = d }
+	return func(_ *world, _ *proxy.Config, e *proxy.Enforcer) {
+		e.MaxResponseTime = d
+		e.Next.(*http.Transport).ResponseHeaderTimeout = d
+	}
 }
 
 // upstreamSpeaks makes the way to the service speak only one version of HTTP.

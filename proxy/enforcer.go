@@ -70,7 +70,8 @@ type Enforcer struct {
 	// looked at (default 512 MiB).
 	MaxBuffered int64
 	// MaxResponseTime is how long a service may take from having got a request
-	// until its answer begins (default 5 minutes).
+	// until its answer begins (default 5 minutes). Next keeps that time too: an
+	// http.Transport by its ResponseHeaderTimeout.
 	MaxResponseTime time.Duration
 	// Draining, once closed, ends every hold with a 503 and admits no new one.
 	Draining <-chan struct{}
@@ -319,9 +320,9 @@ func refusalName(err error) string {
 func (e *Enforcer) pass(req *http.Request, client *Client, sight *rules.Sighting) (*http.Response, error) {
 	heard := e.listen(sight)
 	req = client.spell(heard.asked(req))
-	tr := e.newTrace(client, false)
+	tr := &sendTrace{client: client}
 	req = req.WithContext(tr.attach(req.Context()))
-	resp, err := tr.answer.roundTrip(e.next(), req)
+	resp, err := e.forward(req, false)
 	if err != nil {
 		return nil, e.unshaken(err, tr, req)
 	}

@@ -28,7 +28,7 @@ func (t *transit) send() (*http.Response, error) {
 	if ctx.Err() != nil { // the last moment at which it costs nothing
 		return t.undecided(ctx, context.Cause(ctx))
 	}
-	tr := t.e.newTrace(t.client, !t.mere())
+	tr := &sendTrace{client: t.client}
 	out := t.client.spell(t.outgoing(tr.attach(ctx)))
 	heard := t.e.listen(t.sight)
 	if t.mere() {
@@ -40,7 +40,7 @@ func (t *transit) send() (*http.Response, error) {
 		t.lease = newLease(t.e.Ledger, t.id, t.e.log())
 	}
 	begin := t.e.clock().Now()
-	resp, err := tr.answer.roundTrip(t.e.next(), out)
+	resp, err := t.e.forward(out, !t.mere())
 	took := t.e.clock().Now().Sub(begin)
 	if err != nil {
 		return nil, t.unsent(err, tr, took)
@@ -95,12 +95,6 @@ type sendTrace struct {
 	wanted  atomic.Bool // the service asked for a client certificate
 	// answered: something came back
 	answered atomic.Bool
-	answer   awaiting
-}
-
-// newTrace is for one request; whole: its body is in memory.
-func (e *Enforcer) newTrace(client *Client, whole bool) *sendTrace {
-	return &sendTrace{client: client, answer: awaiting{e: e, whole: whole}}
 }
 
 func (s *sendTrace) attach(ctx context.Context) context.Context {
@@ -119,7 +113,6 @@ func (s *sendTrace) attach(ctx context.Context) context.Context {
 			return s.client.informational(code, http.Header(h))
 		}
 	}
-	ctx = s.answer.attach(ctx)
 	return httptrace.WithClientTrace(context.WithValue(ctx, handshakeKey{}, s), trace)
 }
 

@@ -125,7 +125,7 @@ func (s *service) build(version string) error {
 		Ledger:    s.ledger.Store,
 		Rates:     s.ledger.rates,
 		Log:       s.log,
-		Next:      transport(dialer, roots),
+		Next:      transport(dialer, roots, s.cfg.Limits.ResponseTime),
 		Record:    s.record,
 		Recorded:  s.decided.wait,
 		Unmatched: s.unmatched.add,

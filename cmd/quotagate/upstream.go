@@ -78,11 +78,12 @@ func addrPortOf(l net.Listener) netip.AddrPort {
 
 // transport sends what is let through. It takes no proxy from the environment:
 // that would most likely be ourselves.
-func transport(d *proxy.Dialer, roots *x509.CertPool) *http.Transport {
+func transport(d *proxy.Dialer, roots *x509.CertPool, begins time.Duration) *http.Transport {
 	return &http.Transport{
 		DialContext:           proxy.Gathering(d.DialContext),
 		TLSClientConfig:       proxy.UpstreamTLS(roots),
 		TLSHandshakeTimeout:   upstreamHello,
+		ResponseHeaderTimeout: begins,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // answers pass as they are
 		MaxIdleConnsPerHost:   idlePerHost,

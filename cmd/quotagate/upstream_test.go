@@ -40,7 +40,7 @@ func TestAnAnswerThatNobodyReadsIsKeptAtTheService(t *testing.T) {
 	defer service.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(service.Certificate())
-	tr := transport(&proxy.Dialer{}, roots)
+	tr := transport(&proxy.Dialer{}, roots, time.Minute)
 	defer tr.CloseIdleConnections()
 	tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, service.Listener.Addr().String())
