@@ -222,7 +222,7 @@ func (w *world) next() proxy.Record {
 	select {
 	case r := <-w.recorded:
 		return r
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		w.t.Fatal("no record came")
 		panic("unreachable")
 	}
@@ -306,7 +306,7 @@ func checkLeaks(t *testing.T) {
 	t.Helper()
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	t.Cleanup(func() {
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(20 * time.Second)
 		for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
 			runtime.GC() // the runtime keeps the pipes of splices until then
 			g, f := runtime.NumGoroutine(), openFiles(t)

@@ -95,7 +95,7 @@ func (w *world) wantRefused(b proxy.Bound, n int64) {
 // eventually polls until a thing on the other side of a socket has happened.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for tick := time.NewTicker(5 * time.Millisecond); !f(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal(what)

@@ -83,31 +83,6 @@ func TestASilentWebSocketIsClosedAndBothSidesAreTold(t *testing.T) {
 	}
 }
 
-// Ten words, each well within the idle time of the last, and all of them
-// beyond it.
-func TestABusyWebSocketStays(t *testing.T) {
-	const idle = time.Second
-	w := newWorld(t, five, http1Upstream, idleAfter(idle))
-	client, from, service := w.socket(t, sockets(t, w))
-	tick := time.NewTicker(idle / 5)
-	defer tick.Stop()
-	word := make([]byte, 4)
-	for i := range 10 {
-		<-tick.C
-		var err error
-		if i%2 == 0 {
-			io.WriteString(client, "word")
-			_, err = io.ReadFull(service, word)
-		} else {
-			io.WriteString(service, "word")
-			_, err = io.ReadFull(from, word)
-		}
-		if err != nil || string(word) != "word" {
-			t.Fatalf("word %d: %q %v", i, word, err)
-		}
-	}
-}
-
 func TestWhenOneSideOfAWebSocketEndsTheOtherMayFinish(t *testing.T) {
 	w := newWorld(t, five, http1Upstream)
 	client, from, service := w.socket(t, sockets(t, w))
