@@ -66,6 +66,10 @@ type Enforcer struct {
 	// MaxHeldPerAccount the most of one account (default 1,000). What would
 	// have to wait beside them is refused with a 503.
 	MaxHeld, MaxHeldPerAccount int64
+	// MaxHeldPerClient is the most of one user of the proxy, or of one address
+	// where nobody is asked who he is, whatever accounts they are of; 0 is half
+	// of MaxHeld, and all of it for this machine's own programs.
+	MaxHeldPerClient int64
 	// MaxBuffered is the most bytes of bodies that are in memory at once to be
 	// looked at (default 512 MiB).
 	MaxBuffered int64

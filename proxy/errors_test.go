@@ -50,6 +50,7 @@ var told = []struct {
 	{"ErrDraining", ErrDraining, 503, "draining"},
 	{"errTooManyHeld", errTooManyHeld, 503, "busy"},
 	{"errTooManyOfAccount", errTooManyOfAccount, 503, "busy"},
+	{"errTooManyOfClient", errTooManyOfClient, 503, "busy"},
 	{"errCrowded", errCrowded, 503, "busy"},
 	{"errPanicked", errPanicked, 500, "internal"},
 	{"errSlowBody", errSlowBody, 408, "slow"},

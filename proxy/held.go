@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,9 @@ var (
 	errTooManyHeld = errors.New("too many requests wait already")
 	// errTooManyOfAccount does so where they are all of one account.
 	errTooManyOfAccount = fmt.Errorf("%w: of this account", errTooManyHeld)
+	// errTooManyOfClient does so where they are all of one client, whatever
+	// accounts it names.
+	errTooManyOfClient = fmt.Errorf("%w: of this client", errTooManyHeld)
 )
 
 // errLook wakes a request that is to be decided anew.
@@ -35,6 +39,7 @@ var errLook = errors.New("something has changed")
 type waitingRoom struct {
 	mu      sync.Mutex
 	lines   map[string][]*waiter // by account
+	clients map[string]int64     // how many of each wait
 	held    int64
 	order   uint64 // of the latest to enter
 	changed changes
@@ -42,12 +47,13 @@ type waitingRoom struct {
 	leases  map[ratelimit.Place]*leaseLine
 	hears   atomic.Bool // what other processes change
 
-	refused, refusedOfAccount atomic.Int64
+	refused, refusedOfAccount, refusedOfClient atomic.Int64
 }
 
 // A waiter is one request in the room. The room's lock guards it.
 type waiter struct {
 	account string
+	client  string   // "": nobody's
 	index   int      // in its account's line, which has no order of its own
 	scopes  []string // whose counters and holds it looks at besides the account's
 	shared  bool     // a counter that it takes from is such a scope's
@@ -63,7 +69,7 @@ type waiter struct {
 }
 
 // enter takes a request in, if the bounds let it.
-func (r *waitingRoom) enter(account string, most, mostOfAccount int64) (*waiter, error) {
+func (r *waitingRoom) enter(account, client string, most, mostOfAccount, mostOfClient int64) (*waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -73,10 +79,17 @@ func (r *waitingRoom) enter(account string, most, mostOfAccount int64) (*waiter,
 	case int64(len(r.lines[account])) >= mostOfAccount:
 		r.refusedOfAccount.Add(1)
 		return nil, errTooManyOfAccount
+	case client != "" && r.clients[client] >= mostOfClient:
+		r.refusedOfClient.Add(1)
+		return nil, errTooManyOfClient
+	}
+	if r.clients == nil {
+		r.clients = map[string]int64{}
 	}
 	r.held++
 	r.order++
-	w := &waiter{order: r.order}
+	r.clients[client]++
+	w := &waiter{order: r.order, client: client}
 	r.stand(w, account)
 	return w, nil
 }
@@ -113,6 +126,9 @@ func (r *waitingRoom) leave(w *waiter) {
 	}
 	w.left = true
 	r.held--
+	if r.clients[w.client]--; r.clients[w.client] == 0 {
+		delete(r.clients, w.client)
+	}
 	r.step(w)
 	w.answer()
 }
@@ -200,6 +216,10 @@ func (e *Enforcer) HeldRefused() (all, ofAccount int64) {
 	return e.room.refused.Load(), e.room.refusedOfAccount.Load()
 }
 
+// HeldRefusedOfClient is how many were refused because too many of their client
+// waited.
+func (e *Enforcer) HeldRefusedOfClient() int64 { return e.room.refusedOfClient.Load() }
+
 func (e *Enforcer) maxHeld() int64 {
 	if e.MaxHeld > 0 {
 		return e.MaxHeld
@@ -212,4 +232,24 @@ func (e *Enforcer) maxHeldPerAccount() int64 {
 		return e.MaxHeldPerAccount
 	}
 	return min(defaultMaxHeldPerAccount, e.maxHeld())
+}
+
+// heldOf is whose place a client's request takes: its user's, where a password
+// was checked, or else its network's; "" where nobody told. Whoever opens
+// accounts by made-up tokens takes no more than most.
+func (e *Enforcer) heldOf(c *Client) (client string, most int64) {
+	most = e.MaxHeldPerClient
+	switch {
+	case c.Authenticated:
+		client = "user " + c.User
+	case c.Addr != "":
+		client = network(c.Addr)
+		if ip, err := netip.ParseAddr(client); most == 0 && (err == nil && ip.IsLoopback() || client == "::/64") {
+			most = e.maxHeld() // this machine's own programs
+		}
+	}
+	if most == 0 {
+		most = max(e.maxHeld()/2, 1)
+	}
+	return client, most
 }

@@ -33,7 +33,8 @@ func (t *transit) hold(ctx context.Context, until time.Time) error {
 // enter takes a place in the waiting room.
 func (t *transit) enter() (err error) {
 	if t.waiter == nil {
-		t.waiter, err = t.e.room.enter(t.account, t.e.maxHeld(), t.e.maxHeldPerAccount())
+		client, most := t.e.heldOf(t.client)
+		t.waiter, err = t.e.room.enter(t.account, client, t.e.maxHeld(), t.e.maxHeldPerAccount(), most)
 	}
 	return err
 }

@@ -31,6 +31,7 @@ type limits struct {
 
 	Held           int64 `env:"MAX_HELD" envDefault:"10000"`
 	HeldPerAccount int64 `env:"MAX_HELD_PER_ACCOUNT" envDefault:"1000"`
+	HeldPerClient  int64 `env:"MAX_HELD_PER_CLIENT" envDefault:"0"`
 
 	MintPerMinute int64 `env:"MINT_PER_MINUTE" envDefault:"600"`
 
@@ -71,6 +72,7 @@ func (l *limits) ranges() []bound {
 		count("MAX_CONTROL_BYTES", l.ControlBytes, 16<<10, 1<<30),
 		count("MAX_HELD", l.Held, 1, million),
 		count("MAX_HELD_PER_ACCOUNT", l.HeldPerAccount, 1, million),
+		count("MAX_HELD_PER_CLIENT", l.HeldPerClient, 0, million),
 		count("MINT_PER_MINUTE", l.MintPerMinute, 1, million),
 		span("WEBSOCKET_IDLE_TIMEOUT", l.WebSocketIdleTimeout, time.Second, 7*24*time.Hour),
 		span("RESPONSE_TIMEOUT", l.ResponseTime, time.Second, 24*time.Hour),

@@ -92,6 +92,7 @@ func (s *service) refusedTable() []metric {
 	}
 	add("held", func() int64 { all, _ := s.enforcer.HeldRefused(); return all })
 	add("held_per_account", func() int64 { _, ofAccount := s.enforcer.HeldRefused(); return ofAccount })
+	add("held_per_client", s.enforcer.HeldRefusedOfClient)
 	add("egress", func() int64 { return s.server.Counts.EgressRefused.Load() })
 	add("loop", func() int64 { return s.server.Counts.Loops.Load() })
 	add("address", func() int64 { return s.server.Counts.AddressRefused.Load() })

@@ -133,6 +133,7 @@ func (s *service) build(version string) error {
 
 		MaxHeld:           s.cfg.Limits.Held,
 		MaxHeldPerAccount: s.cfg.Limits.HeldPerAccount,
+		MaxHeldPerClient:  s.cfg.Limits.HeldPerClient,
 		MaxBody:           s.cfg.Limits.BodyBytes,
 		MaxBuffered:       s.cfg.Limits.BufferedBytes,
 		MaxResponseTime:   s.cfg.Limits.ResponseTime,
