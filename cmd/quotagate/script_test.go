@@ -130,12 +130,3 @@ func port(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Defer(func() { l.Close() })
 }
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
