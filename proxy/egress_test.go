@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"quotagate/proxy"
+	"quotagate/ratelimit"
 )
 
 func TestOnlyGovernedHostsAreReachedWhereTheRulesSaySo(t *testing.T) {
@@ -66,6 +68,29 @@ func TestRulesThatCloseTheEgressEndTheTunnels(t *testing.T) {
 	if resp, err := http.ReadResponse(bufio.NewReader(governed), nil); err != nil || resp.StatusCode != 403 {
 		t.Errorf("a host that no rule names any more: %v %v", resp, err)
 	}
+}
+
+// A tunnel that was granted before the rules closed the egress, and was not yet
+// among those that CloseNamedTunnels looks at.
+func TestATunnelThatIsBeingOpenedMeetsTheNewRules(t *testing.T) {
+	var closes closing
+	w := newWorld(t, five, guarded(9, func(g *proxy.Guard) { g.Rates = &closes }))
+	closes.do = func() { w.set.Store(loadRules(t, five+"egress: governed-only\n")) }
+	resp := w.raw(t, "CONNECT other.example:443 HTTP/1.1\r\nHost: other.example:443\r\n\r\n")
+	if resp.StatusCode != 403 || resp.Header.Get("Quotagate-Error") != "egress" {
+		t.Errorf("%s %v", resp.Status, resp.Header)
+	}
+	if n := w.server.Counts.Tunnels.Load(); n != 0 {
+		t.Errorf("%d tunnels", n)
+	}
+}
+
+// closing rates do something when they are asked.
+type closing struct{ do func() }
+
+func (c *closing) Take(context.Context, ratelimit.Rate, int64) (time.Duration, bool, error) {
+	c.do()
+	return 0, false, nil
 }
 
 // open opens a tunnel.

@@ -174,7 +174,7 @@ func (p *Parent) ask(ctx context.Context, conn net.Conn, addr, via string) (net.
 	if err != nil {
 		return nil, errors.New("its answer cannot be read") // the error may quote it
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 { // RFC 9110, 9.3.6: any of them opens the tunnel
 		resp.Body.Close()
 		return nil, &ParentError{Parent: p.String(), Status: resp.StatusCode}
 	}

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -27,6 +28,7 @@ type parentProxy struct {
 	leads   func(addr string) string
 	user    string // "user:password" that it wants
 	refuse  int    // a status to answer instead
+	grant   string // the status by which it grants; "": 200
 	mu      sync.Mutex
 	asked   []string
 	headers []http.Header
@@ -101,7 +103,7 @@ func (p *parentProxy) http(conn net.Conn) {
 		io.WriteString(conn, "HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")
 		return
 	}
-	io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+	io.WriteString(conn, "HTTP/1.1 "+cmp.Or(p.grant, "200 OK")+"\r\n\r\n")
 	p.join(conn, to)
 }
 
@@ -171,6 +173,21 @@ func behind(t *testing.T, address string, ca *testCA, allow ...netip.Prefix) opt
 }
 
 func withUser(address, user string) string { return strings.Replace(address, "://", "://"+user+"@", 1) }
+
+func TestAParentMayGrantByAnyStatusOfSuccess(t *testing.T) {
+	for grant, want := range map[string]int{"201 Created": 200, "204 No Content": 200, "299 Well": 200, "302 Found": 502} {
+		t.Run(grant, func(t *testing.T) {
+			ca := newTestCA(t)
+			p := newParentProxy(t, "http", ca, "")
+			p.grant = grant
+			w := newWorld(t, five, behind(t, p.addr, ca))
+			p.leads = func(addr string) string { return w.dialTo[addr] }
+			if resp, body := w.send(w.client(false), "anna", "bob"); resp.StatusCode != want {
+				t.Errorf("%s %s", resp.Status, body)
+			}
+		})
+	}
+}
 
 func TestEverythingGoesThroughTheParent(t *testing.T) {
 	for _, kind := range []string{"http", "https", "socks5"} {

@@ -229,6 +229,33 @@ func TestStoppingLetsWhatRunsFinishAndClosesTunnelsLast(t *testing.T) {
 	}
 }
 
+// A connection that waits for its next request has none that could finish, so it
+// is closed although others still run.
+func TestStoppingClosesIdleConnectionsAtOnce(t *testing.T) {
+	var cfg proxy.Config
+	w := newWorld(t, five, keepConfig(&cfg))
+	running, release := make(chan struct{}, 1), make(chan struct{})
+	w.service.respond(func(http.ResponseWriter, *http.Request) {
+		running <- struct{}{}
+		<-release
+	})
+	s := w.stoppable(t, &cfg, 20*time.Second)
+	idle, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	idle.SetDeadline(time.Now().Add(5 * time.Second))
+	io.WriteString(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	told(t, idle, http.StatusBadRequest, "").Body.Close()
+	slow := s.ask(s.client(false), "anna")
+	<-running
+	s.stop()
+	hungUp(t, idle)
+	close(release)
+	<-slow
+}
+
 func TestStoppingWaitsNoLongerThanItsGrace(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", h2), func(t *testing.T) {

@@ -522,3 +522,18 @@ func TestAFileOfVersion2IsOpenedWithItsJournal(t *testing.T) {
 		return nil
 	})
 }
+
+// A journal's place on the disk may have held another's before: its records,
+// whole as they are, are none of this one's.
+func TestARecordOfAnotherJournalIsNone(t *testing.T) {
+	one, other := journalNote{id: [16]byte{1}}, journalNote{id: [16]byte{2}}
+	b := binary.BigEndian.AppendUint32(make([]byte, 4), 4)
+	b = append(binary.BigEndian.AppendUint64(b, 7), "body"...)
+	binary.BigEndian.PutUint32(b, one.checksum(b))
+	if r, ok := one.record(b); !ok || r.seq != 7 || string(r.body) != "body" {
+		t.Errorf("its own: %v %+v", ok, r)
+	}
+	if r, ok := other.record(b); ok {
+		t.Errorf("another's is taken for its own: %+v", r)
+	}
+}

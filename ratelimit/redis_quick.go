@@ -79,9 +79,10 @@ func (l *listing) record(r *Request, g *grouped, token string) {
 // alone; nil where only the whole script can decide it. The keys are those that
 // may stand for others. They are: its record, its fraction, between which times
 // the calendars are known, how many demands and keys, the usual cost, how what is
-// known of the message's number begins, the fields of both (and the number's), and of each demand its allowance (of a pace, the most it may take),
-// with a + before it and cost and mark behind it where these are not the usual
-// ones, and what its measure needs.
+// known of the message's number begins, the fields of both (and the number's),
+// and of each demand its allowance (of a pace, the most it may take), with a +
+// before it and cost and mark behind it where these are not the usual ones, and
+// what its measure needs.
 func quick(r *Request, g *grouped, token string, keys []string) []string {
 	if r.Dry || r.Replace || len(r.Services)+len(r.Recipients) > 0 || len(g.fields) == 0 || len(g.fields) > manyClaims {
 		return nil

@@ -22,7 +22,7 @@ const (
 	// mostDecoded bounds what a compressed body may grow to where the call says
 	// nothing, and the windows of the decoders.
 	mostDecoded = 8 << 20
-	// mostSwell  is how many times as long a body may become in one step, once
+	// mostSwell is how many times as long a body may become in one step, once
 	// it is longer than littleDecoded. JSON shrinks to a tenth, a batch that
 	// says one thing a thousand times to a hundredth; a bomb of gzip to a
 	// thousandth, one of brotli or zstd to less.
