@@ -169,24 +169,6 @@ func (s *service) build(version string) error {
 	return err
 }
 
-// newGuard bounds what each user of the proxy may ask of it, or is nil.
-func (s *service) newGuard() *proxy.Guard {
-	n, per, err := parseRate("USER_RATE", s.cfg.UserRate)
-	if err != nil || n == 0 { // config checked it
-		return nil
-	}
-	return &proxy.Guard{Rates: s.ledger.rates, N: n, Per: per, Hash: s.hash}
-}
-
-// newGuesses bounds the wrong passwords of an address, or is nil.
-func (s *service) newGuesses() *proxy.Guesses {
-	n, per, err := parseRate("GUESS_RATE", s.cfg.GuessRate)
-	if err != nil || n == 0 {
-		return nil
-	}
-	return proxy.NewGuesses(n, per, time.Now)
-}
-
 func (s *service) rules() *rules.Set { return s.set.Load() }
 
 // bundleFile is the system's roots and the CA, for clients that can be given

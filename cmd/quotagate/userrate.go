@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"quotagate/proxy"
 )
 
 // checkRates finds rates that cannot be read.
@@ -40,4 +42,22 @@ func parseRate(name, text string) (n int64, per time.Duration, err error) {
 		return 0, 0, usageError{hinted(fmt.Errorf("%s%s is %q", envPrefix, name, text), "write how many in how much time: 600/1m, or 50/second")}
 	}
 	return n, per, nil
+}
+
+// newGuard bounds what each user of the proxy may ask of it, or is nil.
+func (s *service) newGuard() *proxy.Guard {
+	n, per, err := parseRate("USER_RATE", s.cfg.UserRate)
+	if err != nil || n == 0 { // config checked it
+		return nil
+	}
+	return &proxy.Guard{Rates: s.ledger.rates, N: n, Per: per, Hash: s.hash}
+}
+
+// newGuesses bounds the wrong passwords of an address, or is nil.
+func (s *service) newGuesses() *proxy.Guesses {
+	n, per, err := parseRate("GUESS_RATE", s.cfg.GuessRate)
+	if err != nil || n == 0 {
+		return nil
+	}
+	return proxy.NewGuesses(n, per, time.Now)
 }
