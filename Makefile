@@ -35,9 +35,10 @@ bench: build ## the benchmark tables, as text
 	$(GO) test -run '^$$' -bench 'Enforcer' ./proxy
 
 profile: build ## cmd/quotagate/default.pgo, by which the compiler optimises, from the benchmark
-	@mkdir -p .cache
-	cd bench && $(GO) run . -quotagate ../bin/quotagate -profile ../.cache
-	$(GO) tool pprof -proto .cache/memory.pprof .cache/embedded.pprof >cmd/quotagate/default.pgo
+	@mkdir -p .cache/h1 .cache/h2
+	cd bench && $(GO) run . -quotagate ../bin/quotagate -profile ../.cache/h1
+	cd bench && $(GO) run . -h2 -quotagate ../bin/quotagate -profile ../.cache/h2
+	$(GO) tool pprof -proto .cache/h1/*.pprof .cache/h2/*.pprof >cmd/quotagate/default.pgo
 
 check: ## format, vet, staticcheck, known vulnerabilities, the rules of the house
 	scripts/check.sh

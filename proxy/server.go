@@ -147,6 +147,10 @@ func New(cfg Config) *Server {
 		TLSConfig:      s.tls.Clone(), // net/http writes to its own
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: s.limits.Streams,
+			// No table of fields that were sent: what we say of a message
+			// differs each time, and to look for it costs more than it saves
+			// on the way to a client, which is a short one.
+			MaxEncoderHeaderTableSize: 1,
 			// The least that there is: a frame is kept whole before
 			// anything of it moves on.
 			MaxReadFrameSize: 16 << 10,

@@ -17,6 +17,9 @@ import (
 // answered once the server ends.
 func (s *Server) around(handler http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor >= 2 {
+			deepen(false)
+		}
 		v := &visit{noted: noted{ResponseWriter: w}, server: s, r: r, version: r.ProtoMajor}
 		v.tally = tallyOf(r.Context())
 		hasBody := r.Body != nil && r.Body != http.NoBody
