@@ -26,40 +26,65 @@ func readBody(req *http.Request, max int64, grow func(n int) error) ([]byte, err
 	if req.ContentLength > max {
 		return nil, errTooLarge
 	}
-	var room []byte
-	if req.ContentLength > 0 {
-		// What is announced is only believed as it arrives: memory grows
-		// with the bytes that came, not with the header. MinRead is what a
-		// Buffer wants free to see the end.
-		room = make([]byte, 0, min(req.ContentLength, 64<<10)+bytes.MinRead)
-	}
-	buf := bytes.NewBuffer(room)
-	var from io.Reader = req.Body
-	if grow != nil {
-		from = growing{from, grow}
-	}
-	n, err := buf.ReadFrom(io.LimitReader(from, max+1))
+	body, err := readUpTo(req.Body, req.ContentLength, max, grow)
 	switch {
+	case err == errTooLarge:
+		return body, err
 	case err != nil:
 		return nil, errors.Join(err, req.Body.Close())
-	case n > max:
-		return buf.Bytes(), errTooLarge
 	}
-	return buf.Bytes(), req.Body.Close()
+	return body, req.Body.Close()
 }
 
-// growing is a reader whose pieces are asked about.
-type growing struct {
-	io.Reader
-	grow func(n int) error
+// readUpTo reads to the end, or with errTooLarge a little beyond most bytes. An
+// error comes with what was read before it. What is announced is only believed
+// as it arrives: memory grows with the bytes that came, not with the header.
+func readUpTo(r io.Reader, announced, most int64, grow func(n int) error) ([]byte, error) {
+	room := int64(bytes.MinRead)
+	if announced > 0 {
+		room = min(announced, 64<<10) + 1 // to see the end
+	}
+	read := make([]byte, 0, room)
+	for {
+		if len(read) == cap(read) {
+			read = append(read, 0)[:len(read)]
+		}
+		n, err := r.Read(read[len(read):cap(read)])
+		read = read[:len(read)+n]
+		if n > 0 && grow != nil {
+			if full := grow(n); full != nil {
+				return read, full
+			}
+		}
+		switch {
+		case int64(len(read)) > most:
+			return read, errTooLarge
+		case err == io.EOF:
+			return read, nil
+		case err != nil:
+			return read, err
+		}
+	}
 }
 
-func (g growing) Read(p []byte) (int, error) {
-	n, err := g.Reader.Read(p)
-	if full := g.grow(n); n > 0 && full != nil {
-		return 0, full
+// A memoryBody is a body that was read.
+type memoryBody struct {
+	bytes.Reader
+	closer io.Closer // nil: there is nothing to close
+}
+
+func bodyOf(b []byte, closer io.Closer) *memoryBody {
+	body := &memoryBody{closer: closer}
+	body.Reset(b)
+	return body
+}
+
+// Close closes what the body was read from.
+func (b *memoryBody) Close() error {
+	if b.closer == nil {
+		return nil
 	}
-	return n, err
+	return b.closer.Close()
 }
 
 // withRest is the request with what was read of its body before the rest.
@@ -82,7 +107,7 @@ func withBody(req *http.Request, body []byte) *http.Request {
 	if len(body) == 0 && (req.Body == nil || req.Body == http.NoBody) {
 		return out
 	}
-	out.Body = io.NopCloser(bytes.NewReader(body))
+	out.Body = bodyOf(body, nil)
 	out.GetBody = nil
 	return out
 }

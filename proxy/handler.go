@@ -67,9 +67,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	if r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) { // others have no such thing (RFC 9110, 7.8)
 		upgrade = upgradeType(r.Header)
 	}
-	early := &earlyAnswers{w: w, log: s.log}
+	own := &struct { // in one piece
+		early  earlyAnswers
+		client Client
+	}{earlyAnswers{w: w, log: s.log}, *t.client}
+	early, client := &own.early, &own.client
 	defer early.end()
-	client := *t.client
 	if r.ProtoAtLeast(1, 1) {
 		client.informational = early.pass
 	}
@@ -77,7 +80,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 		client.conn = t.conn
 	}
 	client.path = pathAsSent(r)
-	out := outgoing(WithClient(withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...)), &client), r, t, upgrade)
+	out := outgoing(WithClient(withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...)), client), r, t, upgrade)
 	sending := watch(out, s.log)
 	resp, err := s.cfg.Transport.RoundTrip(out)
 	early.end()

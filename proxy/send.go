@@ -65,7 +65,7 @@ func (t *transit) outgoing(ctx context.Context) *http.Request {
 	withoutExpect(out)
 	switch {
 	case len(t.body) > 0 || t.req.ContentLength != 0 && t.req.Body != nil && t.req.Body != http.NoBody:
-		out.Body = io.NopCloser(bytes.NewReader(t.body))
+		out.Body = bodyOf(t.body, nil)
 	case repeatable(t.req):
 		out.Body = emptyBody{}
 	default:
@@ -87,8 +87,11 @@ type emptyBody struct{}
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
 func (emptyBody) Close() error             { return nil }
 
-// A sendTrace notes whether the request may have been written.
+// A sendTrace notes whether the request may have been written. It is the
+// context in which the request is sent.
 type sendTrace struct {
+	context.Context
+	hooks   httptrace.ClientTrace
 	client  *Client
 	gotConn atomic.Bool
 	reused  atomic.Bool // the connection carried requests before
@@ -98,22 +101,29 @@ type sendTrace struct {
 }
 
 func (s *sendTrace) attach(ctx context.Context) context.Context {
-	trace := &httptrace.ClientTrace{
-		GotConn: func(c httptrace.GotConnInfo) {
-			s.gotConn.Store(true)
-			s.reused.Store(c.Reused)
-			if !c.Reused {
-				gather(c.Conn)
-			}
-		},
-		GotFirstResponseByte: func() { s.answered.Store(true) },
+	s.Context = ctx
+	s.hooks.GotConn = func(c httptrace.GotConnInfo) {
+		s.gotConn.Store(true)
+		s.reused.Store(c.Reused)
+		if !c.Reused {
+			gather(c.Conn)
+		}
 	}
+	s.hooks.GotFirstResponseByte = func() { s.answered.Store(true) }
 	if s.client.informational != nil {
-		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
+		s.hooks.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
 			return s.client.informational(code, http.Header(h))
 		}
 	}
-	return httptrace.WithClientTrace(context.WithValue(ctx, handshakeKey{}, s), trace)
+	return httptrace.WithClientTrace(s, &s.hooks)
+}
+
+// Value leads from a handshake to the request that it is for.
+func (s *sendTrace) Value(key any) any {
+	if key == (handshakeKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
 }
 
 // unsent settles a message that got no answer. Only where no connection was
@@ -245,22 +255,17 @@ func streams(resp *http.Response) bool {
 // peekAnswer reads the answer's body and puts it back. What arrives before an
 // error is put back with the error behind it.
 func peekAnswer(resp *http.Response) []byte {
-	var buf bytes.Buffer
-	if resp.ContentLength > 0 {
-		buf.Grow(int(resp.ContentLength) + bytes.MinRead)
-	}
 	rest := resp.Body
-	n, err := buf.ReadFrom(io.LimitReader(rest, maxAnswer+1))
-	body := buf.Bytes()
+	body, err := readUpTo(rest, resp.ContentLength, maxAnswer, nil)
 	switch {
+	case err == errTooLarge:
+		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), rest}
+		return nil
 	case err != nil:
 		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), errorReader{err}), rest}
 		return nil
-	case n > maxAnswer:
-		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), rest}
-		return nil
 	}
-	resp.Body = rejoined{bytes.NewReader(body), rest}
+	resp.Body = bodyOf(body, rest)
 	return body
 }
 
