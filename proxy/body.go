@@ -67,24 +67,14 @@ func readUpTo(r io.Reader, announced, most int64, grow func(n int) error) ([]byt
 	}
 }
 
-// A memoryBody is a body that was read.
-type memoryBody struct {
+// inMemory is a request's body that was read. Of this form net/http knows that
+// it need not wait for it, and sends it together with the header.
+func inMemory(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
+
+// A readBack is an answer's body that was read.
+type readBack struct {
 	bytes.Reader
-	closer io.Closer // nil: there is nothing to close
-}
-
-func bodyOf(b []byte, closer io.Closer) *memoryBody {
-	body := &memoryBody{closer: closer}
-	body.Reset(b)
-	return body
-}
-
-// Close closes what the body was read from.
-func (b *memoryBody) Close() error {
-	if b.closer == nil {
-		return nil
-	}
-	return b.closer.Close()
+	io.Closer
 }
 
 // withRest is the request with what was read of its body before the rest.
@@ -107,7 +97,7 @@ func withBody(req *http.Request, body []byte) *http.Request {
 	if len(body) == 0 && (req.Body == nil || req.Body == http.NoBody) {
 		return out
 	}
-	out.Body = bodyOf(body, nil)
+	out.Body = inMemory(body)
 	out.GetBody = nil
 	return out
 }

@@ -1,10 +1,15 @@
 package proxy_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"quotagate/proxy"
@@ -88,5 +93,54 @@ func TestTheRecordIsWrittenBeforeTheAnswersLastByte(t *testing.T) {
 	broken := errors.New("reset")
 	if _, err := send(says{err: broken}, "/send"); !errors.Is(err, broken) || recorded == 0 {
 		t.Errorf("%v, recorded %d times", err, recorded)
+	}
+}
+
+// countedWrites is a connection whose writes are counted.
+type countedWrites struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countedWrites) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+// net/http writes the header by itself where it takes the body for one that
+// may be waited for.
+func TestAShortMessageLeavesInOnePiece(t *testing.T) {
+	ca := newTestCA(t)
+	service := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	service.TLS = &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "chat.example")}}
+	service.StartTLS()
+	defer service.Close()
+	var writes atomic.Int64
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: ca.pool()},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, service.Listener.Addr().String())
+			return countedWrites{c, &writes}, err
+		},
+	}
+	defer transport.CloseIdleConnections()
+	set := loadRules(t, five)
+	e := &proxy.Enforcer{Rules: func() *rules.Set { return set }, Ledger: ratelimit.NewMemory(ratelimit.Options{}), Next: transport}
+	for i := range 3 {
+		writes.Store(0)
+		req, err := http.NewRequest("POST", "https://chat.example/send", strings.NewReader(`{"to":"bob"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer anna")
+		resp, err := e.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if n := writes.Load(); i > 0 && n != 1 { // the first shakes hands
+			t.Errorf("message %d left in %d pieces", i, n)
+		}
 	}
 }

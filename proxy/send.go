@@ -65,7 +65,7 @@ func (t *transit) outgoing(ctx context.Context) *http.Request {
 	withoutExpect(out)
 	switch {
 	case len(t.body) > 0 || t.req.ContentLength != 0 && t.req.Body != nil && t.req.Body != http.NoBody:
-		out.Body = bodyOf(t.body, nil)
+		out.Body = inMemory(t.body)
 	case repeatable(t.req):
 		out.Body = emptyBody{}
 	default:
@@ -265,7 +265,9 @@ func peekAnswer(resp *http.Response) []byte {
 		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), errorReader{err}), rest}
 		return nil
 	}
-	resp.Body = bodyOf(body, rest)
+	again := &readBack{Closer: rest}
+	again.Reset(body)
+	resp.Body = again
 	return body
 }
 
