@@ -43,7 +43,7 @@ func readJSONMembers(b []byte, members []string) (any, error) {
 func readJSONWithin(b []byte, members []string, left *int) (any, error) {
 	d := jsonDecoders.Get().(*jsontext.Decoder)
 	defer jsonDecoders.Put(d)
-	d.Reset(bytes.NewReader(b))
+	d.Reset(bytes.NewBuffer(b))
 	v, err := readValue(d, 0, members, left)
 	if err != nil {
 		return nil, jsonError(err)
