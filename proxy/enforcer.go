@@ -197,6 +197,8 @@ func (r *reading) done() {
 
 // read finds out what a request sends; r is to be done, whatever it returns.
 // The error is the client's.
+//
+//go:noinline
 func (e *Enforcer) read(req *http.Request, r *reading) error {
 	if req.URL.Opaque != "" { // it is sent as it stands, and has no path to match
 		return requestError{errOpaque}

@@ -43,6 +43,8 @@ type Guard struct {
 const GuardLimit = "guard"
 
 // admit returns nil, or the answer to a request in excess.
+//
+//go:noinline
 func (s *Server) admit(r *http.Request, c *Client) *http.Response {
 	g := s.cfg.Guard
 	if g == nil {

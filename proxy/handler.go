@@ -208,6 +208,8 @@ func (e *earlyAnswers) end() {
 
 // outgoing is the request as the service should see it: the client's own,
 // without what concerns only this connection.
+//
+//go:noinline
 func outgoing(ctx context.Context, r *http.Request, t *target, upgrade string) *http.Request {
 	u := *r.URL
 	// Where it goes is the target, as it was checked, whatever way the client
@@ -241,6 +243,8 @@ var hopByHop = []string{
 
 // dropHopByHop removes them, and those that Connection names. "TE: trailers"
 // stays, since gRPC asks for it end to end.
+//
+//go:noinline
 func dropHopByHop(h http.Header) {
 	for _, f := range h["Connection"] {
 		for name := range strings.SplitSeq(f, ",") {

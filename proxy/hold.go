@@ -2,6 +2,10 @@ package proxy
 
 // Waiting, and what ends it: the time, the client, the proxy's end, the same
 // message that went, or a change that has the request decided anew.
+//
+// Thousands may wait, each on its stack. What is called on the way there and has
+// returned is marked go:noinline where the compiler would put it, and its room,
+// into a function that waits: that was 4 KiB for each.
 
 import (
 	"context"

@@ -23,6 +23,8 @@ const settleTimeout = 2 * time.Second
 const maxAnswer = 1 << 20
 
 // send lets the message out and settles what became of it.
+//
+//go:noinline
 func (t *transit) send() (*http.Response, error) {
 	ctx := t.req.Context()
 	if ctx.Err() != nil { // the last moment at which it costs nothing

@@ -159,6 +159,8 @@ func (t *transit) lead() *rules.Message { return &t.sending.Messages[0] }
 
 // ask finds out who sends, lets the rates have their say, once for a request
 // however often the ledger is asked after it, and reserves.
+//
+//go:noinline
 func (t *transit) ask(ctx context.Context) error {
 	if err := t.who(ctx); err != nil {
 		return err
