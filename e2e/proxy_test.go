@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"quotagate/internal/freeport"
 )
 
 // setup is how a proxy is started. Zero fields have working defaults.
@@ -55,7 +57,7 @@ func start(t *testing.T, s *service, want setup) *gate {
 // prepare makes the files and addresses of a proxy, without starting it.
 func prepare(t *testing.T, s *service, want setup) *gate {
 	t.Helper()
-	g := &gate{setup: want, service: s, listen: freeAddress(t), admin: freeAddress(t)}
+	g := &gate{setup: want, service: s, listen: freeport.Address(t), admin: freeport.Address(t)}
 	if g.data == "" {
 		g.data = t.TempDir()
 	}

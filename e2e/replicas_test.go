@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"quotagate/internal/freeport"
 )
 
 // redis is a redis-server of a test, as docker-compose.yml configures it.
@@ -25,7 +27,7 @@ type redis struct {
 func startRedis(t *testing.T) *redis {
 	t.Helper()
 	need(t, "redis-server")
-	addr := freeAddress(t)
+	addr := freeport.Address(t)
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package e2e
 import (
 	"net/http"
 	"testing"
+
+	"quotagate/internal/freeport"
 )
 
 // TestAnUpstreamThatFails: what the client is told, and whether the message
@@ -10,7 +12,7 @@ import (
 func TestAnUpstreamThatFails(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	nobody := freeAddress(t)
+	nobody := freeport.Address(t)
 	for _, c := range []struct {
 		name, account string
 		dial          string // what stands in for LinkedIn

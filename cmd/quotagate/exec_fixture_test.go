@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"quotagate/internal/freeport"
 )
 
 // A stage is a pretend Slack and the settings of a proxy in front of it.
@@ -44,8 +46,8 @@ func newStage(t *testing.T, limits ...string) *stage {
 		"HOME=" + t.TempDir(),
 		"QUOTAGATE_RULES=" + rules,
 		"QUOTAGATE_DATA=" + data,
-		"QUOTAGATE_LISTEN=" + freeAddress(t),
-		"QUOTAGATE_ADMIN=" + freeAddress(t),
+		"QUOTAGATE_LISTEN=" + freeport.Address(t),
+		"QUOTAGATE_ADMIN=" + freeport.Address(t),
 		"QUOTAGATE_CONNECT_TO=slack.com:443=" + slack.addr(),
 		"QUOTAGATE_ALLOW_ADDRESSES=127.0.0.0/8",
 		"QUOTAGATE_UPSTREAM_CA=" + slack.caFile,

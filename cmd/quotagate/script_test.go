@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"quotagate/internal/freeport"
 	"quotagate/internal/leaktest"
 )
 
@@ -54,9 +55,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars,
 				"QUOTAGATE_DATA="+filepath.Join(e.WorkDir, "data"),
-				"QUOTAGATE_LISTEN="+freeAddress(t),
-				"QUOTAGATE_ADMIN="+freeAddress(t),
-				"SECOND="+freeAddress(t),
+				"QUOTAGATE_LISTEN="+freeport.Address(t),
+				"QUOTAGATE_ADMIN="+freeport.Address(t),
+				"SECOND="+freeport.Address(t),
 				"TZ=UTC",
 				// The race detector lets every process linger for a second.
 				"GORACE=atexit_sleep_ms=0",

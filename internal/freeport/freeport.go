@@ -1,4 +1,5 @@
-package main
+// Package freeport gives tests the addresses of servers that are yet to start.
+package freeport
 
 import (
 	"fmt"
@@ -8,10 +9,10 @@ import (
 	"testing"
 )
 
-// freeAddress is a loopback address that nobody listens on. Its port is outside
+// Address is a loopback address that nobody listens on. Its port is outside
 // the range that the system hands out, where a connection of another test might
 // take it before it is used, and is given once.
-func freeAddress(t *testing.T) string {
+func Address(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 24_000+nextPort.Add(1)%8_000)
