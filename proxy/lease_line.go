@@ -10,6 +10,7 @@ package proxy
 // not the line.
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -41,11 +42,7 @@ func (t *transit) takeSeats() (behind bool) {
 		if cl.Measure != ratelimit.Concurrent || cl.Shadow || cl.Cost == 0 {
 			continue
 		}
-		home := cl.Scope
-		if home == "" {
-			home = t.account
-		}
-		one := seat{place: ratelimit.Place{Home: home, Limit: cl.Limit, Key: cl.Key}, wait: cl.Wait}
+		one := seat{place: t.placeOf(cl), wait: cl.Wait}
 		if !slices.ContainsFunc(seats, func(s seat) bool { return s.place == one.place }) {
 			seats = append(seats, one)
 		}
@@ -72,6 +69,11 @@ func (t *transit) takeSeats() (behind bool) {
 		r.giveUp(&before[i])
 	}
 	return behind
+}
+
+// placeOf is the counter that a claim takes a place of.
+func (t *transit) placeOf(cl *ratelimit.Claim) ratelimit.Place {
+	return ratelimit.Place{Home: cmp.Or(cl.Scope, t.account), Limit: cl.Limit, Key: cl.Key}
 }
 
 // leaveLines gives up the seats, and with them the place in every line.
@@ -199,11 +201,7 @@ func (r *waitingRoom) free(places []ratelimit.Place) {
 func (t *transit) freed() {
 	for i := range t.claims {
 		if cl := &t.claims[i]; cl.Measure == ratelimit.Concurrent {
-			home := cl.Scope
-			if home == "" {
-				home = t.account
-			}
-			t.e.room.free([]ratelimit.Place{{Home: home, Limit: cl.Limit, Key: cl.Key}})
+			t.e.room.free([]ratelimit.Place{t.placeOf(cl)})
 		}
 	}
 }
