@@ -95,15 +95,17 @@ func (c *check) holds(values []string) bool {
 // holdsJSON is holds for a place in JSON, where true is also the opposite of
 // false: {$.ok: true} wants an ok that is there and neither false nor null.
 func (c *check) holdsJSON(tree any, has bool) bool {
-	var found []any
+	var few [4]any
+	found := few[:0]
 	if has {
-		found = c.path.get(tree)
+		found = c.path.appendTo(found, tree)
 	}
 	if c.present != nil {
 		truth := slices.ContainsFunc(found, func(v any) bool { return v != nil && v != false })
 		return truth == *c.present
 	}
-	var values []string
+	var short [4]string
+	values := short[:0]
 	for _, v := range found {
 		values = flatten(values, v)
 	}

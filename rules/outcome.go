@@ -163,27 +163,32 @@ func (c *conditionRule) holds(a *answered) bool {
 			return false
 		}
 	}
-	return len(c.any) == 0 || slices.ContainsFunc(c.any, func(c conditionRule) bool { return c.holds(a) })
-}
-
-func (r *outcomeRule) tell(a *answered) Outcome {
-	for i := range r.tells {
-		if r.tells[i].when.holds(a) {
-			return r.tells[i].outcome
+	for i := range c.any {
+		if c.any[i].holds(a) {
+			return true
 		}
 	}
-	return Unclear
+	return len(c.any) == 0
 }
 
-// asks is what the answer says that brings cool-downs: a message that was not
-// sent because there were too many was one too many all the same.
-func (r *outcomeRule) asks(a *answered) Outcome {
+// tell is what the answer tells, and what it asks for: what brings cool-downs.
+// A message that was not sent because there were too many was one too many all
+// the same.
+func (r *outcomeRule) tell(a *answered) (told, asks Outcome) {
 	for i := range r.tells {
-		if t := &r.tells[i]; coolingWord(t.outcome) != "" && t.when.holds(a) {
-			return t.outcome
+		t := &r.tells[i]
+		cools := coolingWord(t.outcome) != ""
+		if told != Unclear && !cools || !t.when.holds(a) {
+			continue
+		}
+		if told == Unclear {
+			told = t.outcome
+		}
+		if cools {
+			return told, t.outcome
 		}
 	}
-	return Unclear
+	return told, Unclear
 }
 
 // OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
@@ -195,16 +200,16 @@ func (m *Message) OutcomeNeedsBody() bool {
 // sent that are answered like this one. Where the answer lists items, the k-th is
 // about the k-th message; a list of another length says nothing.
 func (m *Message) Outcomes(n, status int, h http.Header, body []byte) []Outcome {
-	out, _, _ := m.outcomes(n, status, h, body)
+	out := make([]Outcome, n)
+	m.outcomes(out, make([]Outcome, n), status, h, body)
 	return out
 }
 
-// outcomes is Outcomes, what the answer says besides to those that were not
-// sent, and how long its JSON asks to be left alone.
-func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out, said []Outcome, least float64) {
-	out, said = make([]Outcome, n), make([]Outcome, n)
+// outcomes fills in what Outcomes says, and what the answer says besides to
+// those that were not sent; it returns how long its JSON asks to be left alone.
+func (m *Message) outcomes(out, said []Outcome, status int, h http.Header, body []byte) (least float64) {
 	if m.outcome == nil {
-		return out, said, 0
+		return 0
 	}
 	r := m.outcome
 	a := answered{status: strconv.Itoa(status), header: h}
@@ -225,42 +230,48 @@ func (m *Message) outcomes(n, status int, h http.Header, body []byte) (out, said
 		}
 	}
 	if r.items != nil && a.hasTree {
-		if items := r.items.get(a.tree); len(items) == n {
+		if items := r.items.get(a.tree); len(items) == len(out) {
 			for i := range items {
 				a.tree = items[i]
-				out[i], said[i] = r.tell(&a), r.asks(&a)
+				out[i], said[i] = r.tell(&a)
 			}
-			return out, said, least
+			return least
 		} else if len(items) > 0 {
-			return out, said, least
+			return least
 		}
 	}
-	all, asks := r.tell(&a), r.asks(&a)
+	told, asks := r.tell(&a)
 	for i := range out {
-		out[i], said[i] = all, asks
+		out[i], said[i] = told, asks
 	}
-	return out, said, least
+	return least
 }
 
 // OutcomeNeedsBody reports whether Outcomes looks at the answer's body.
 func (s *Sending) OutcomeNeedsBody() bool {
-	return slices.ContainsFunc(s.Messages, func(m Message) bool { return m.OutcomeNeedsBody() })
+	for i := range s.Messages {
+		if s.Messages[i].OutcomeNeedsBody() {
+			return true
+		}
+	}
+	return false
 }
 
 // Outcomes says what the answer means for each message. What the answer asks
 // for beside it is kept for Coolings.
 func (s *Sending) Outcomes(status int, h http.Header, body []byte) []Outcome {
-	out := make([]Outcome, 0, len(s.Messages))
-	s.said = s.said[:0]
-	for i := 0; i < len(s.Messages); {
+	n := len(s.Messages)
+	both := make([]Outcome, 2*n)
+	out, said := both[:n:n], both[n:]
+	for i := 0; i < n; {
 		// Messages that are answered alike stand together.
-		n := 1
-		for i+n < len(s.Messages) && s.Messages[i+n].outcome == s.Messages[i].outcome {
-			n++
+		to := i + 1
+		for to < n && s.Messages[to].outcome == s.Messages[i].outcome {
+			to++
 		}
-		some, said, least := s.Messages[i].outcomes(n, status, h, body)
-		out, s.said, s.least = append(out, some...), append(s.said, said...), max(s.least, least)
-		i += n
+		s.least = max(s.least, s.Messages[i].outcomes(out[i:to], said[i:to], status, h, body))
+		i = to
 	}
+	s.said = said
 	return out
 }

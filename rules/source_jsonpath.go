@@ -99,11 +99,13 @@ func (p *jsonPath) leads() bool {
 
 // get is all that the path finds, in order; members of an object in the order
 // of their names.
-func (p *jsonPath) get(tree any) []any {
+func (p *jsonPath) get(tree any) []any { return p.appendTo(nil, tree) }
+
+func (p *jsonPath) appendTo(out []any, tree any) []any {
 	if p.steps == nil {
-		return p.expr.Get(tree)
+		return append(out, p.expr.Get(tree)...)
 	}
-	return walkJSON(tree, p.steps, nil)
+	return walkJSON(tree, p.steps, out)
 }
 
 func walkJSON(v any, steps []jsonStep, out []any) []any {
@@ -172,8 +174,9 @@ func opens(v any) bool {
 
 // jsonValues are the scalars at a path; arrays there are opened.
 func jsonValues(path *jsonPath, tree any) []string {
+	var few [4]any
 	var out []string
-	for _, v := range path.get(tree) {
+	for _, v := range path.appendTo(few[:0], tree) {
 		out = flatten(out, v)
 	}
 	return out
