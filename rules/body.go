@@ -7,7 +7,6 @@ package rules
 
 import (
 	"bytes"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -41,28 +40,27 @@ func readBody(h http.Header, b []byte, most int64) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	if len(h["Content-Type"]) > 1 {
+	is := ""
+	switch lines := h["Content-Type"]; len(lines) {
+	case 0:
+	case 1:
+		is = lines[0]
+	default:
 		return content{}, unreadable("it has more than one content type")
 	}
-	is := h.Get("Content-Type")
-	kind, params, typeErr := mime.ParseMediaType(is)
-	if typeErr != nil {
-		kind, _, _ = strings.Cut(strings.ToLower(is), ";")
-		if kind = strings.TrimSpace(kind); strings.Contains(strings.ToLower(is), "multipart/") {
-			return content{}, unreadable("its content type is malformed")
-		}
+	t := readMediaType(is)
+	if t.malformed && strings.Contains(strings.ToLower(is), "multipart/") {
+		return content{}, unreadable("its content type is malformed")
 	}
-	if b, err = inUTF8(b, params["charset"]); err != nil {
+	if b, err = inUTF8(b, t.charset); err != nil {
 		return content{}, err
 	}
 	trimmed := bytes.TrimLeft(b, " \t\r\n")
 	if len(trimmed) == 0 {
 		return content{empty: true}, nil
 	}
-	// A server that believes the type reads fields out of whatever comes.
-	called := strings.Contains(strings.ToLower(is), "x-www-form-urlencoded")
-	if strings.HasPrefix(kind, "multipart/") && params["boundary"] != "" {
-		return readMultipart(b, params["boundary"])
+	if strings.HasPrefix(t.kind, "multipart/") && t.boundary != "" {
+		return readMultipart(b, t.boundary)
 	}
 	switch {
 	case trimmed[0] == '{' || trimmed[0] == '[':
@@ -70,23 +68,23 @@ func readBody(h http.Header, b []byte, most int64) (content, error) {
 		if c.json, err = readJSON(trimmed); err != nil {
 			return content{}, err
 		}
-		return c, c.alsoForm(b, called && bytes.IndexByte(b, '=') >= 0)
+		return c, c.alsoForm(b, t.form && bytes.IndexByte(b, '=') >= 0)
 	case bytes.HasPrefix(trimmed, []byte("--")):
 		if boundary := sniffBoundary(trimmed); boundary != "" {
 			c, err := readMultipart(trimmed, boundary)
 			if err != nil {
 				return content{}, err
 			}
-			return c, c.alsoForm(b, called)
+			return c, c.alsoForm(b, t.form)
 		}
 	}
 	switch {
-	case called, looksLikeForm(b):
+	case t.form, looksLikeForm(b):
 		f, err := readForm(string(b))
 		return content{fields: f, hasForm: true}, err
-	case strings.HasPrefix(kind, "multipart/"):
+	case strings.HasPrefix(t.kind, "multipart/"):
 		return content{}, unreadable("it is called multipart and has no boundary")
-	case isJSONType(kind):
+	case isJSONType(t.kind):
 		return content{}, unreadable("it is called JSON and is neither an object nor an array")
 	}
 	return content{}, unreadable("it is neither JSON nor a form")

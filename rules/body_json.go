@@ -28,8 +28,30 @@ const mostValues = 200_000
 // neither. The error is an *UnreadableError.
 func readJSON(b []byte) (any, error) { return readJSONMembers(b, nil) }
 
-// jsonDecoders are reused: a new one allocates as much as a small message.
-var jsonDecoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+// jsonReader is a decoder and the text that it reads. They are reused: a new one
+// allocates as much as a small message. Those that nobody uses have no text.
+type jsonReader struct {
+	jsontext.Decoder
+	text bytes.Buffer
+}
+
+var jsonReaders = sync.Pool{New: func() any {
+	r := new(jsonReader)
+	r.Reset(&r.text)
+	return r
+}}
+
+func readerOf(b []byte) *jsonReader {
+	r := jsonReaders.Get().(*jsonReader)
+	r.text = *bytes.NewBuffer(b)
+	return r
+}
+
+func (r *jsonReader) done() {
+	r.text = bytes.Buffer{}
+	r.Reset(&r.text)
+	jsonReaders.Put(r)
+}
 
 // readJSONMembers is readJSON where only these members of the outermost object
 // are wanted; all the others are checked and left out. nil wants all.
@@ -41,14 +63,13 @@ func readJSONMembers(b []byte, members []string) (any, error) {
 // readJSONWithin is readJSONMembers with as many values as are left, and takes
 // those that it reads off.
 func readJSONWithin(b []byte, members []string, left *int) (any, error) {
-	d := jsonDecoders.Get().(*jsontext.Decoder)
-	defer jsonDecoders.Put(d)
-	d.Reset(bytes.NewBuffer(b))
-	v, err := readValue(d, 0, members, left)
+	r := readerOf(b)
+	defer r.done()
+	v, err := readValue(&r.Decoder, 0, members, left)
 	if err != nil {
 		return nil, jsonError(err)
 	}
-	switch _, err := d.ReadToken(); {
+	switch _, err := r.ReadToken(); {
 	case err == nil:
 		return nil, unreadable("something follows the JSON")
 	case !errors.Is(err, io.EOF):
