@@ -34,7 +34,8 @@ func (s *Sighting) gather(k *making, body []byte) ([]identity, error) {
 		return nil, err
 	}
 	made := k.out.Messages[before:]
-	var done []*names
+	var few [4]*names
+	done := few[:0]
 	for i := range s.candidates {
 		n := s.candidates[i].match.message.names
 		if slices.Contains(done, n) {

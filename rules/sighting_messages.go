@@ -198,12 +198,15 @@ func (k *making) hashAll(r *messageRule, values []string, shared *outside) []str
 		return shared.recipients
 	}
 	out := make([]string, 0, min(len(values), mostItems+1))
-	seen := map[string]bool{}
+	var seen map[string]bool
+	if len(values) > 1 {
+		seen = map[string]bool{}
+	}
 	for _, value := range values {
 		if seen[value] {
 			continue
 		}
-		if len(values) > 1 {
+		if seen != nil {
 			seen[value] = true
 		}
 		name, known := k.hashed[value]

@@ -5,6 +5,7 @@ package rules
 import (
 	"encoding/base64"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,7 @@ type valueSource struct {
 	param  string // the name of the one parameter that it is, if it is one
 	mail   mailPart
 	fold   string
+	whole  bool // nothing is decoded or cut
 }
 
 type place uint8
@@ -105,6 +107,7 @@ func compileSource(s *source, service string, at pos, report reporter) (valueSou
 			wrong("%q is not a regular expression: %s", s.Regexp, regexpReason(err))
 		}
 	}
+	v.whole = v.decode == "" && v.after == "" && v.before == "" && v.split == "" && v.re == nil && v.fold == ""
 	return v, ok
 }
 
@@ -176,8 +179,12 @@ func (v *valueSource) raw(in *input) []string {
 // cut decodes each value, then keeps what comes after and before the given
 // texts, splits it, and keeps what the regular expression's first group (or
 // all of it) matches. A value without the text to come after, or without a
-// match, is none. Of what has several spellings it gives one.
+// match, is none. Of what has several spellings it gives one. What there is
+// nothing to do about is given as it is.
 func (v *valueSource) cut(in *input, raw []string) []string {
+	if v.whole && !slices.ContainsFunc(raw, untrimmed) {
+		return raw
+	}
 	var out []string
 	for _, s := range raw {
 		for _, s := range v.decodeOne(in, s) {
@@ -211,6 +218,9 @@ func (v *valueSource) cut(in *input, raw []string) []string {
 	}
 	return out
 }
+
+// untrimmed reports a value that is empty or has white space around it.
+func untrimmed(s string) bool { return s == "" || len(strings.TrimSpace(s)) < len(s) }
 
 func (v *valueSource) decodeOne(in *input, s string) []string {
 	switch v.decode {
