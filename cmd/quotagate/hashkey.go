@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -75,7 +74,7 @@ func makeOnce(name string, data []byte) error {
 
 func newHashKey(key []byte) *hashKey {
 	key = bytes.Clone(key)
-	return &hashKey{pool: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return &hashKey{pool: sync.Pool{New: func() any { return &hasher{Hash: hmac.New(sha256.New, key)} }}}
 }
 
 // id tells keys apart and gives none away.
@@ -84,13 +83,34 @@ func (k *hashKey) id() string { return k.sum("fingerprint", "") }
 // sum is the name of a value of a kind: 64 bits of its HMAC in hex. Two of a
 // million names are the same with a chance of 3 in 100 million.
 func (k *hashKey) sum(kind, value string) string {
-	h := k.pool.Get().(hash.Hash)
-	defer k.pool.Put(h)
-	h.Reset()
+	h := k.pool.Get().(*hasher)
+	defer h.done(&k.pool)
 	// The length keeps ("a", "bc") and ("ab", "c") apart.
-	h.Write([]byte{byte(len(kind) >> 8), byte(len(kind))})
-	io.WriteString(h, kind)
-	io.WriteString(h, value)
-	var out [sha256.Size]byte
-	return hex.EncodeToString(h.Sum(out[:0])[:8])
+	h.buf[0], h.buf[1] = byte(len(kind)>>8), byte(len(kind))
+	h.Write(h.buf[:2])
+	h.add(kind)
+	h.add(value)
+	var name [16]byte
+	hex.Encode(name[:], h.Sum(h.buf[:0])[:8])
+	return string(name[:])
+}
+
+// A hasher is a reused HMAC. It keeps nothing of what it hashed.
+type hasher struct {
+	hash.Hash
+	buf [128]byte // what goes in and comes out
+}
+
+func (h *hasher) add(text string) {
+	for len(text) > 0 {
+		n := copy(h.buf[:], text)
+		h.Write(h.buf[:n])
+		text = text[n:]
+	}
+}
+
+func (h *hasher) done(pool *sync.Pool) {
+	h.Reset()
+	clear(h.buf[:])
+	pool.Put(h)
 }

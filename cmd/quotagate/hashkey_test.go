@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -143,5 +147,23 @@ func TestNamesKeepKindsAndKeysApart(t *testing.T) {
 	clear(key)
 	if kept.sum("a", "b") != newHashKey([]byte(strings.Repeat("3", 32))).sum("a", "b") {
 		t.Error("the key is its maker's to change")
+	}
+}
+
+func TestANameIsAnHMACAndNothingOfItIsKept(t *testing.T) {
+	key := []byte(strings.Repeat("1", 32))
+	k := newHashKey(key)
+	for _, value := range []string{"", "anna", strings.Repeat("long ", 1000)} {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte("\x00\x05token" + value))
+		if want := hex.EncodeToString(h.Sum(nil)[:8]); k.sum("token", value) != want {
+			t.Errorf("%.9q: another name than %s, under which a ledger knows it", value, want)
+		}
+	}
+	h := k.pool.New().(*hasher)
+	h.add("secret")
+	h.done(&k.pool)
+	if h.buf != [len(h.buf)]byte{} {
+		t.Errorf("kept: %q", bytes.TrimRight(h.buf[:], "\x00"))
 	}
 }
