@@ -97,32 +97,32 @@ func setQuota(h http.Header, d *ratelimit.Decision, claims []ratelimit.Claim) {
 		return
 	}
 	b := make([]byte, 0, 192)
-	b = append(strconv.AppendQuoteToASCII(b, u.Limit), ";r="...)
-	b = strconv.AppendInt(b, max(u.Allow-u.Used, 0), 10)
+	b = strconv.AppendQuoteToASCII(b, u.Limit)
+	name := b
+	b = strconv.AppendInt(append(b, ";r="...), max(u.Allow-u.Used, 0), 10)
 	if u.Resets > d.Now {
 		b = append(b, ";t="...)
 		b = strconv.AppendInt(b, (u.Resets-d.Now+999)/1000, 10)
 	}
 	first := len(b)
-	b = append(strconv.AppendQuoteToASCII(b, u.Limit), ";q="...)
+	b = append(append(b, name...), ";q="...)
 	b = strconv.AppendInt(b, u.Allow, 10)
 	if w := windowSeconds(claims, u.Limit, d.Now); w > 0 {
 		b = append(b, ";w="...)
 		b = strconv.AppendInt(b, w, 10)
 	}
 	both := string(b)
-	addField(h, "Ratelimit", both[:first])
-	addField(h, "Ratelimit-Policy", both[first:])
+	values := []string{both[:first], both[first:]}
+	addField(h, "Ratelimit", values[:1:1])
+	addField(h, "Ratelimit-Policy", values[1:])
 }
 
-// addField adds a value to a field whose name is in its canonical form. Unlike
-// append it leaves no room for more, which nobody needs.
-func addField(h http.Header, name, value string) {
-	if h[name] == nil {
-		h[name] = []string{value}
-		return
+// addField adds a value to a field whose name is in its canonical form.
+func addField(h http.Header, name string, value []string) {
+	if own := h[name]; own != nil {
+		value = append(own, value...)
 	}
-	h[name] = append(h[name], value)
+	h[name] = value
 }
 
 // tightest is the enforced counter with the smallest share left, or nil. A ratio

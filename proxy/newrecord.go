@@ -5,9 +5,15 @@ import (
 	"time"
 )
 
+// A singleRecord is a record and the one message that nearly every request is.
+type singleRecord struct {
+	Record
+	message [1]RecordMessage
+}
+
 // newRecord is the record of this transit as it stands.
 func (t *transit) newRecord(decision string) *Record {
-	r := &Record{
+	single := &singleRecord{Record: Record{
 		Time:      t.e.clock().Now(),
 		ID:        t.id,
 		Decision:  decision,
@@ -19,16 +25,19 @@ func (t *transit) newRecord(decision string) *Record {
 		Client:    t.client.Addr,
 		ProxyUser: t.client.User,
 		Revision:  t.set.Revision(),
-	}
+	}}
+	r := &single.Record
 	if r.Host == "" {
 		r.Host = t.req.URL.Host
 	}
+	r.Messages = single.message[:]
 	if t.sending == nil {
-		r.Messages = make([]RecordMessage, 1)
 		return r
 	}
 	r.Service, r.Class, r.Reason = t.sending.Service, t.sending.Class, t.onItsOwn()
-	r.Messages = make([]RecordMessage, t.sends())
+	if n := t.sends(); n > 1 {
+		r.Messages = make([]RecordMessage, n)
+	}
 	for i := range r.Messages {
 		m := &t.sending.Messages[i]
 		r.Messages[i] = RecordMessage{Kind: m.Kind, Recipients: m.Recipients, Path: m.Pattern}
