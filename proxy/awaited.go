@@ -24,13 +24,13 @@ const defaultMaxResponseTime = 5 * time.Minute
 var errUnanswered = errors.New("the service did not begin to answer in time")
 
 // forward sends a request. One without a body, or with a small one that is in
-// memory, is whole at once, and from there on the transport keeps the time: its
-// ResponseHeaderTimeout is to be MaxResponseTime. That begins when all of the
-// body is written, which a service that does not read keeps from ever being so.
-func (e *Enforcer) forward(out *http.Request, inMemory bool) (*http.Response, error) {
+// memory, is whole at once: from when it is written the transport keeps the time
+// (its ResponseHeaderTimeout is to be MaxResponseTime), and until then the outbox.
+func (e *Enforcer) forward(out *http.Request, tr *sendTrace, inMemory bool) (*http.Response, error) {
 	if out.Body == nil || out.Body == http.NoBody || inMemory && out.ContentLength >= 0 && out.ContentLength <= smallBody {
+		tr.place.within = e
 		resp, err := e.next().RoundTrip(out)
-		if err != nil && headersLate(err) {
+		if broken := e.outbox.take(tr); err != nil && (broken || headersLate(err)) {
 			e.unbegun.Add(1)
 			return nil, errUnanswered
 		}
@@ -40,7 +40,11 @@ func (e *Enforcer) forward(out *http.Request, inMemory bool) (*http.Response, er
 	out = out.WithContext(ctx)
 	a := &awaiting{limit: e.maxResponseTime(), cancel: cancel}
 	out.Body = &awaitedBody{out.Body, a}
-	return a.roundTrip(e, out)
+	resp, err := a.roundTrip(e, out)
+	if err == errUnanswered {
+		e.unstick(tr.conn)
+	}
+	return resp, err
 }
 
 // headersLate reports the words of net/http of Go 1.26 for that, of either

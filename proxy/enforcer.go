@@ -75,7 +75,8 @@ type Enforcer struct {
 	MaxBuffered int64
 	// MaxResponseTime is how long a service may take from having got a request
 	// until its answer begins (default 5 minutes). Next keeps that time too: an
-	// http.Transport by its ResponseHeaderTimeout.
+	// http.Transport by its ResponseHeaderTimeout. A connection that does not take
+	// a short request for so long, and an eighth, is closed.
 	MaxResponseTime time.Duration
 	// Draining, once closed, ends every hold with a 503 and admits no new one.
 	Draining <-chan struct{}
@@ -87,6 +88,7 @@ type Enforcer struct {
 	unbegun  atomic.Int64 // requests whose service did not begin to answer
 	panics   atomic.Int64
 	bodies   bodyRoom
+	outbox   outbox
 	desk     desk
 	flights  flights
 	gateOnce sync.Once
@@ -328,7 +330,7 @@ func (e *Enforcer) pass(req *http.Request, client *Client, sight *rules.Sighting
 	req = client.spell(heard.asked(req))
 	tr := &sendTrace{client: client}
 	req = req.WithContext(tr.attach(req.Context()))
-	resp, err := e.forward(req, false)
+	resp, err := e.forward(req, tr, false)
 	if err != nil {
 		return nil, e.unshaken(err, tr, req)
 	}

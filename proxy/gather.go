@@ -35,6 +35,7 @@ type gatherer struct {
 	written sync.Cond // something was, or nothing more will be
 	pending *[]byte   // of buffers; nil: nothing
 	writing bool
+	begun   int // writes to conn
 	err     error
 }
 
@@ -99,6 +100,7 @@ func (g *gatherer) writeAll() {
 
 // write writes one piece. The lock is held, but not meanwhile.
 func (g *gatherer) write(p []byte) {
+	g.begun++
 	g.mu.Unlock()
 	_, err := g.conn.Write(p)
 	if err != nil {
@@ -109,6 +111,13 @@ func (g *gatherer) write(p []byte) {
 		g.err = err
 	}
 	g.written.Broadcast()
+}
+
+// progress tells whether something is being written, and how often that began.
+func (g *gatherer) progress() (begun int, writing bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.begun, g.writing && g.err == nil
 }
 
 // finish waits until all is written, if the other side takes it.
@@ -152,6 +161,16 @@ func gather(c net.Conn) {
 	if c, ok := t.NetConn().(*gatheringConn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
 		c.gathers.CompareAndSwap(nil, newGatherer(c.Conn))
 	}
+}
+
+// gathererOf is that of a connection of the transport's, or nil.
+func gathererOf(c net.Conn) *gatherer {
+	if t, ok := c.(*tls.Conn); ok {
+		if c, ok := t.NetConn().(*gatheringConn); ok {
+			return c.gathers.Load()
+		}
+	}
+	return nil
 }
 
 // NetConn is the connection below.

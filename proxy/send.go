@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -42,7 +43,7 @@ func (t *transit) send() (*http.Response, error) {
 		t.lease = newLease(t.e.Ledger, t.id, t.e.log())
 	}
 	begin := t.e.clock().Now()
-	resp, err := t.e.forward(out, !t.mere())
+	resp, err := t.e.forward(out, tr, !t.mere())
 	took := t.e.clock().Now().Sub(begin)
 	if err != nil {
 		return nil, t.unsent(err, tr, took)
@@ -95,11 +96,14 @@ type sendTrace struct {
 	context.Context
 	hooks   httptrace.ClientTrace
 	client  *Client
+	conn    net.Conn // the latest
 	gotConn atomic.Bool
 	reused  atomic.Bool // the connection carried requests before
 	wanted  atomic.Bool // the service asked for a client certificate
 	// answered: something came back
 	answered atomic.Bool
+	written  atomic.Bool // to the connection, as far as the transport can tell
+	place    outgoingPlace
 }
 
 func (s *sendTrace) attach(ctx context.Context) context.Context {
@@ -110,7 +114,13 @@ func (s *sendTrace) attach(ctx context.Context) context.Context {
 		if !c.Reused {
 			gather(c.Conn)
 		}
+		if e := s.place.within; e != nil {
+			e.outbox.put(s, c.Conn)
+		} else {
+			s.conn = c.Conn
+		}
 	}
+	s.hooks.WroteRequest = func(httptrace.WroteRequestInfo) { s.written.Store(true) }
 	s.hooks.GotFirstResponseByte = func() { s.answered.Store(true) }
 	if s.client.informational != nil {
 		s.hooks.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
