@@ -6,7 +6,6 @@ package ratelimit
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 )
@@ -71,14 +70,14 @@ func (g *engine) strangers(account string, aliases []string) (others []*record, 
 // together decides a request as if account and the others were one already,
 // and changes nothing: who is refused must not have moved a counter.
 func (g *engine) together(account string, wide *record, others []*record, r *Request, place uint64, now int64) (Decision, error) {
-	union := &unionShelf{shelf: g.shelf, account: account, others: others, sums: map[recordName]*record{}}
-	trial := newEngine(Options{Now: g.clock.wall, Log: slog.New(slog.DiscardHandler)}, union)
-	sum := wide.clone(account, "")
-	union.sums[recordName{account, ""}] = sum
+	trial := g.sketch(account, others)
+	sum, err := trial.shelf.load(account, "")
+	if err != nil {
+		return Decision{}, err
+	}
 	ours := []string{account}
 	trial.follow(account, g.queues[account])
 	for _, o := range others {
-		sum.absorb(o.clone(o.account, ""))
 		ours = append(ours, o.account)
 		trial.follow(account, g.queues[o.account])
 	}

@@ -37,7 +37,21 @@ type Request struct {
 	// cannot wait any longer is given back; its Fire is Refused.) If the
 	// request is now refused, the old one stays given back.
 	Replace bool
-	// Dry decides and writes nothing.
+	// Sooner, with Replace, replaces a booking only if that lets it go at once
+	// or gives it an earlier slot, and none of its account's other bookings has
+	// to step back for it; all in one step. Else nothing changes: it keeps its
+	// slot, its place and its claims, and the answer is the one that it has,
+	// Repeated. So it is for whoever wants to know before a booking is due
+	// whether it may go by now, and cannot lose by it. What is on its way stays
+	// so, too.
+	//
+	// It is refused, and given back, only where no later message can be the
+	// reason: a limit allows less than the request costs; or it has no room
+	// within the request's wait, the booking waits for the same limit, and there
+	// is room by its slot. On a Cluster see docs/ledger.md.
+	Sooner bool
+	// Dry decides and writes nothing. With Replace and Sooner it decides as they
+	// would.
 	Dry bool
 }
 

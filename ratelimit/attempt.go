@@ -59,6 +59,11 @@ func (g *engine) attempt(account string, wide *record, r *Request, from int64, p
 		return Decision{}, nil, err
 	}
 	ds := g.demands
+	if place > 0 {
+		for i := range ds {
+			ds[i].placed = true
+		}
+	}
 	h, err := g.halted(account, wide, r, now)
 	if err != nil {
 		return Decision{}, nil, err

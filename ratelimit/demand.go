@@ -20,6 +20,7 @@ type demand struct {
 	ctr     *counter
 	queue   *queue // home's bookings
 	eng     *engine
+	placed  bool // it has a place in the queue: a gap before those behind it will do
 
 	cost int64
 	wait int64 // the shortest of theirs

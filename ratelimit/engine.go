@@ -64,6 +64,11 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 		return Decision{}, err
 	}
 	var place uint64 // in the queue, if it has one already
+	if r.Replace && r.Sooner {
+		if d, tried, err := g.sooner(r, now); tried && (r.Dry || d.Repeated) || err != nil {
+			return d, err
+		}
+	}
 	if res, ok := g.live[r.ID]; ok && !r.Dry {
 		if !r.Replace {
 			d := res.decision

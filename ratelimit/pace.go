@@ -27,7 +27,12 @@ type slot struct {
 
 type paceKind struct{ plain }
 
-func (paceKind) earliest(m *demand, at int64) int64 { return max(at, m.ctr.paceNext(m.claim)) }
+func (paceKind) earliest(m *demand, at int64) int64 {
+	if m.placed {
+		return m.ctr.paceGap(m.claim, slot{n: m.cost, frac: fraction(m.id)}, at)
+	}
+	return max(at, m.ctr.paceNext(m.claim))
+}
 
 func (paceKind) use(m *demand, _ int64, u *Use) {
 	if next := m.ctr.paceNext(m.claim); next > m.now {
@@ -106,6 +111,23 @@ func (c *counter) paceNext(cl *Claim) int64 {
 	return next
 }
 
+// paceGap returns the first time, not before at, that has room for a slot before
+// those that follow: for who has a place in the queue already.
+func (c *counter) paceGap(cl *Claim, own slot, at int64) int64 {
+	if c == nil {
+		return at
+	}
+	own.at = at
+	for i := range c.slots {
+		s := &c.slots[i]
+		if own.at < s.at && own.ends(cl) <= s.at {
+			break
+		}
+		own.at = max(own.at, s.ends(cl))
+	}
+	return own.at
+}
+
 // lastEnd returns which slot ends last, and when.
 func (c *counter) lastEnd(cl *Claim) (i int, end int64) {
 	if c == nil {
@@ -134,7 +156,7 @@ func (c *counter) addSlot(s slot) {
 }
 
 // prunePace forgets slots that no longer keep anyone back, but never the one
-// that ends last.
+// that ends last, nor the latest of the past: another pace may reach that far.
 func (c *counter) prunePace(cl *Claim, now int64) {
 	past := 0
 	for past < len(c.slots) && c.slots[past].at <= now {
@@ -146,7 +168,7 @@ func (c *counter) prunePace(cl *Claim, now int64) {
 	last, _ := c.lastEnd(cl)
 	kept := c.slots[:0]
 	for i, s := range c.slots {
-		if i >= past || i == last || past-i <= keptSlots && s.ends(cl) > now {
+		if i >= past-1 || i == last || past-i <= keptSlots && s.ends(cl) > now {
 			kept = append(kept, s)
 		}
 	}

@@ -55,6 +55,9 @@ func (s *Redis) reserve(ctx context.Context, r Request, from int64) (Decision, e
 		}
 		return d, nil
 	}
+	if r.Replace && r.Sooner && d.Repeated && s.knows(r.ID, t.token) {
+		return d, nil // as it was
+	}
 	for _, alias := range append(slices.Clone(r.Aliases), r.Account) {
 		if alias != d.Account && alias != "" {
 			s.learn(alias, d.Account, generation)
@@ -81,7 +84,7 @@ func (s *Redis) reservation(r *Request, g *grouped, token string, from int64) *r
 			c.beside(service)
 		}
 	}
-	if (!r.Dry || r.Same != "") && !s.cluster {
+	if (!r.Dry || r.Same != "" || r.Sooner) && !s.cluster {
 		for _, alias := range r.Aliases {
 			name, ok := s.names.Get(alias)
 			if alias != "" && !(ok && name == c.names[0]) && !slices.Contains(c.names, alias) {
@@ -102,7 +105,7 @@ func (s *Redis) reservation(r *Request, g *grouped, token string, from int64) *r
 	c.rest = func(c *redisCall, b []byte) []byte {
 		b = appendText(append(b, ','), escape(r.ID))
 		b = appendText(append(b, ','), token)
-		b = appendInts(b, r.Arrived, flag(r.Dry), flag(r.Replace), int64(fraction(r.ID)), int64(c.more))
+		b = appendInts(b, r.Arrived, flag(r.Dry), replaces(r), int64(fraction(r.ID)), int64(c.more))
 		b = appendTexts(append(b, ','), escaped(r.Services))
 		b = appendTexts(append(b, ','), escaped(r.Recipients))
 		b = appendText(append(b, ','), escape(r.Same))

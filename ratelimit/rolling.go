@@ -4,7 +4,8 @@ package ratelimit
 // (t-Span, t]. The counter is a sorted log of times. All entries newer than
 // t-Span count, those booked after t too: every interval that contains t is a
 // part of that, so none can ever hold too much, in whatever order slots are
-// booked.
+// booked. Who has a place in the queue already is not kept back by those behind
+// it in intervals that hold only some of them: see rollingGap.
 //
 // The log is exact up to exactEntries. A larger allowance rounds the time of
 // an entry up to the next 1/96 of the window, so that a log never has more
@@ -32,6 +33,9 @@ type rollingKind struct{ plain }
 
 func (rollingKind) earliest(m *demand, at int64) int64 {
 	if m.simple() {
+		if m.placed && m.claim.Allow <= exactEntries && m.ctr.exact(m.claim.Span, m.now) {
+			return m.ctr.rollingGap(m.claim, m.cost, at)
+		}
 		return m.ctr.rollingEarliest(m.claim, m.cost, at)
 	}
 	span := m.claim.Span
@@ -161,6 +165,57 @@ func (c *counter) rollingEarliest(cl *Claim, cost, at int64) int64 {
 		}
 		used -= c.log[i].n
 		at = max(at, c.log[i].at+cl.Span)
+	}
+	return at
+}
+
+// exact reports whether the log has the times after now that were charged. Those
+// of a larger allowance were rounded up to a multiple; where that may be chance,
+// all of them have to be.
+func (c *counter) exact(span, now int64) bool {
+	g := span / coarseBuckets
+	if c == nil || len(c.log) >= exactEntries {
+		return false
+	}
+	later, rounded := 0, 0
+	for i := len(c.log) - 1; i >= 0 && c.log[i].at > now; i-- {
+		if later++; g > 1 && c.log[i].at%g == 0 {
+			rounded++
+		}
+	}
+	return rounded == 0 || g < telling && rounded < later
+}
+
+// telling is a rounding that no time shows by chance (ms).
+const telling = 1000
+
+// rollingGap is rollingEarliest for who has a place in the queue already: what
+// is booked for later counts only in those intervals that contain both. It looks
+// at the intervals of the span that begin with an entry, or with the slot.
+func (c *counter) rollingGap(cl *Claim, cost, at int64) int64 {
+	if cost > cl.Allow {
+		return never
+	}
+	var used int64 // in [b, b+span)
+	end := 0
+	for i := range c.log {
+		b := c.log[i].at
+		for ; end < len(c.log) && c.log[end].at < b+cl.Span; end++ {
+			used += c.log[end].n
+		}
+		if b > at {
+			var own int64 // in [at, at+span)
+			for j := i; j < len(c.log) && c.log[j].at < at+cl.Span; j++ {
+				own += c.log[j].n
+			}
+			if own+cost <= cl.Allow {
+				return at
+			}
+			at = b + cl.Span
+		} else if b+cl.Span > at && used+cost > cl.Allow {
+			at = b + cl.Span
+		}
+		used -= c.log[i].n
 	}
 	return at
 }

@@ -97,15 +97,16 @@ local function quick(now)
       if not first then
         return
       end
-      -- The slot that ends last is kept, in front of this one.
+      -- The slot that ends last is kept, in front of this one: the later of two.
       local span, jitter, ours, floor = A[p], A[p + 1], A[6], math.floor
       p = p + 2
       local till = at + k * (span + floor(jitter * frac / 65536))
       if frac2 ~= '' then
         local later = at2 + k2 * (span + floor(jitter * frac2 / 65536))
-        if later >= till then
-          till, at, k, frac = later, at2, k2, frac2
+        if later < till then
+          return
         end
+        till, at, k, frac = later, at2, k2, frac2
       end
       if till > now or at >= stamp then
         return

@@ -6,7 +6,8 @@ local H = decode(ARGV[2])
 local names = H[1]
 local accounts, kinds = {}, {}
 -- asked is what the demands of an attempt have in common: me (the account), id,
--- frac.
+-- frac, and the place in the queue (0 its end): who has one may use a gap before
+-- those behind it.
 local asked = {}
 local clock = now -- the server's, before any account's
 

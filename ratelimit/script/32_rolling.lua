@@ -16,6 +16,55 @@ local function rolling(k)
 
   k.text = L.text
 
+  -- exact reports whether no time after now was rounded up; see rolling.go.
+  local function exact(c, span)
+    local g, later, rounded = floor(span / 96), 0, 0
+    for i = c.n, 1, -1 do
+      local t = at(c, i)
+      if t <= now then
+        break
+      end
+      later = later + 1
+      if g > 1 and t % g == 0 then
+        rounded = rounded + 1
+      end
+    end
+    return c.n < 2000 and (rounded == 0 or g < 1000 and rounded < later)
+  end
+
+  -- gap is the earliest time of who has a place in the queue; see rollingGap.
+  local function gap(c, span, allow, cost, slot)
+    local used, past = 0, 0
+    for i = 1, c.n do
+      local b, n = at(c, i)
+      while past < c.n do
+        local t, m = at(c, past + 1)
+        if t >= b + span then
+          break
+        end
+        used, past = used + m, past + 1
+      end
+      if b > slot then
+        local own = 0
+        for j = i, c.n do
+          local t, m = at(c, j)
+          if t >= slot + span then
+            break
+          end
+          own = own + m
+        end
+        if own + cost <= allow then
+          return slot
+        end
+        slot = b + span
+      elseif b + span > slot and used + cost > allow then
+        slot = b + span
+      end
+      used = used - n
+    end
+    return slot
+  end
+
   function k.earliest(c, d, slot)
     local span = d.A[d.b]
     if d.plain then
@@ -25,6 +74,9 @@ local function rolling(k)
       end
       if not c then
         return slot
+      end
+      if asked.place > 0 and allow <= 2000 and exact(c, span) then
+        return gap(c, span, allow, cost, slot)
       end
       local used, i = c.total, 1
       while used + cost > allow and i <= c.n do

@@ -42,7 +42,24 @@ local function pace(k)
     return which, latest
   end
 
+  -- gap returns the first time that has room for n messages before the slots that
+  -- follow.
+  local function gap(c, span, jitter, n, at)
+    local own = {0, 0, at, n, asked.frac}
+    for i = 3, #c, 3 do
+      if own[3] < c[i] and ends(own, 3, span, jitter) <= c[i] then
+        break
+      end
+      local e = ends(c, i, span, jitter)
+      own[3] = e > own[3] and e or own[3]
+    end
+    return own[3]
+  end
+
   function k.earliest(c, d, at)
+    if c and asked.place > 0 then
+      return gap(c, d.A[d.b], d.A[d.b + 1], d.cost, at)
+    end
     if c then
       local _, e = last(c, d.A[d.b], d.A[d.b + 1])
       if e > at then
@@ -73,7 +90,7 @@ local function pace(k)
   end
 
   -- pruned forgets slots that keep nobody back, but never the one that ends
-  -- last, and at most 32 of the past are kept.
+  -- last, nor the latest of the past, of which at most 32 are kept.
   local function pruned(c, span, jitter)
     local past, which = 0, (last(c, span, jitter))
     for i = 3, #c, 3 do
@@ -85,7 +102,7 @@ local function pace(k)
     local kept, n = {c[1], c[2]}, 2
     for i = 3, #c, 3 do
       local number = (i - 3) / 3
-      if number >= past or i == which or past - number <= 32 and ends(c, i, span, jitter) > now then
+      if number >= past - 1 or i == which or past - number <= 32 and ends(c, i, span, jitter) > now then
         kept[n + 1], kept[n + 2], kept[n + 3] = c[i], c[i + 1], c[i + 2]
         n = n + 3
       end

@@ -4,7 +4,7 @@
 -- look finds the counters of demands, and the tails before a place.
 local function look(a, ds, n, id, frac, place)
   local shaded = false
-  asked.me, asked.id, asked.frac = a, id, frac
+  asked.me, asked.id, asked.frac, asked.place = a, id, frac, place
   for i = 1, n do
     local d = ds[i]
     local o = d.a

@@ -181,9 +181,11 @@ local function engine()
 
   -- rebook books withdrawn messages again, in their order: at their slots, where
   -- there still is room, or later. Those that cannot wait that long have been
-  -- given back; whoever fires them hears of it.
+  -- given back; whoever fires them hears of it. It returns whether any lost its slot.
   function E.rebook(a, list)
+    local moved = false
     for _, res in ipairs(list) do
+      local slot = res.slot
       local dropped = R().dropped(res)
       local services, recipients, scopes = E.watched(res)
       local homes = {a}
@@ -264,13 +266,50 @@ local function engine()
         res.fields, res.charges, res.slot = fields, charges, at
         Q().add(a, res)
       end
+      moved = moved or res.state ~= 'B' or res.slot ~= slot
     end
+    return moved
   end
 
   -- requeue books an account's waiting messages again, because a hold reaches
   -- beyond their slots.
   function E.requeue(a)
     E.rebook(a, E.withdraw(a, 0))
+  end
+
+  -- kept notes what a booking has that is replaced only for the better; nil where
+  -- it has nothing to lose. See sooner.go.
+  function E.kept(a, res)
+    E.expire(a)
+    if res.state == 'M' or a.booked and a.booked[res.id] == false then
+      return nil
+    end
+    local fields, bound = R().fields(res), {}
+    for _, ch in ipairs(res.charges) do
+      if ch[4] % 2 == 1 then
+        bound[fields[ch[1]]] = true
+      end
+    end
+    return {slot = res.slot, token = res.token, bound = bound, answer = res.token .. '\n' .. res.reply .. '\n' .. res.fields}
+  end
+
+  -- worth reports whether it is better off replaced, or refused whatever came
+  -- after it.
+  function E.worth(kept, ds, n, verdict, at, reply)
+    if verdict ~= REFUSED then
+      return verdict == GO or verdict == BOOKED and at < kept.slot
+    end
+    local limit, fits = match(reply, '^%d+,%d+,%-?%d+,(%-?%d+),(%-?%d+)')
+    limit = tonumber(limit)
+    local d = ds[limit]
+    if not d then -- a hold
+      return false
+    end
+    if at == 0 then
+      return tonumber(fits) >= 0 and d.plain and d.cost > d.allow and (d.allow <= 0 or not find(d.f, '^%u'))
+    end
+    local _, named = fieldsOf(ds, n)
+    return at <= kept.slot and kept.bound[named[limit]] == true
   end
 
   -- sweep forgets recipients for whom nothing lasts: where counters were added,

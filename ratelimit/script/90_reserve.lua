@@ -58,9 +58,10 @@ end
 
 -- H: names, id, token, arrived, dry, replace, fraction, how many of the names
 -- are scopes and services, services, recipients, same, dedupes, fields to read,
--- keys and recipients, the slot before which nothing is to be.
+-- keys and recipients, the slot before which nothing is to be. Replace is 2 where
+-- that is only for the better: then nothing is written before that is known.
 local function reserve()
-  local id, token, arrived, dry, replace = H[2], H[3], H[4], H[5] == 1, H[6] == 1
+  local id, token, arrived, dry, replace, sooner = H[2], H[3], H[4], H[5] == 1, H[6] > 0, H[6] == 2
   local more, keys, same = H[8], H[14], H[11]
   local a = open(1)
   local homes = {a}
@@ -101,7 +102,8 @@ local function reserve()
     id = id, frac = H[7], arrived = arrived, from = H[15] > now and H[15] or 0, place = 0, dry = dry,
     services = H[9], recipients = H[10],
   }
-  if not dry then
+  local kept
+  if not dry or sooner then
     local text = call('GET', idKey)
     if text then
       local state, was = sub(text, 1, 1), match(text, '^%u,([^\n,]*)')
@@ -114,8 +116,15 @@ local function reserve()
       elseif was == token then
         return answer('x')
       end
+      if sooner and res and res.state ~= 'G' then
+        kept = E().kept(a, res)
+        t.dry = dry and not kept -- it is tried
+        if dry and not kept then
+          res = nil
+        end
+      end
       if res then
-        if not replace or res.token == token then
+        if not replace or res.token == token or sooner and res.state == 'G' then
           return answer('r', res.token .. '\n' .. res.reply .. '\n' .. res.fields)
         end
         if res.state == 'B' then
@@ -129,8 +138,10 @@ local function reserve()
         end
         t.repeated = R().unmark(a, res)
         R().giveBack(a, res)
-        R().close(idKey, res.token)
-        flushAll()
+        if not kept then
+          R().close(idKey, res.token)
+          flushAll()
+        end
       end
     end
   end
@@ -148,6 +159,9 @@ local function reserve()
     for _, o in ipairs(shown) do
       local twin, through = numbered(o, same, id, dry)
       if twin then
+        if kept then
+          return answer('r', kept.answer)
+        end
         flushAll()
         return answer('d', format('%d,%d,%d,0,-1||||0', TWIN, now, twin))
       end
@@ -160,7 +174,7 @@ local function reserve()
       end
     end
   end
-  if dry then
+  if dry and not kept then
     if threads(a, keys) then
       ds, n = E().canon(a, ds, n)
     end
@@ -174,6 +188,9 @@ local function reserve()
   if #names > 1 + more then
     others, news = M().strangers(a, 2 + more)
     if news then
+      if kept then
+        return answer('r', kept.answer)
+      end
       flushAll() -- what was replaced or abandoned is given back in any case
       for i = 1, #others do
         M().absorb(a, others[i])
@@ -185,16 +202,19 @@ local function reserve()
     ds, n, renamed = E().canon(a, ds, n)
   end
   local verdict, at, charges, reply, behind = admit(a, ds, n, t)
+  if kept and not E().worth(kept, ds, n, verdict, at, reply) then
+    return answer('r', kept.answer)
+  end
   if news and verdict > BOOKED then
     return answer('D', reply .. '|' .. again .. '\n' .. fieldsOf(ds, n) .. '\n')
   end
-  local fields
+  local fields, res
   if verdict <= BOOKED then
     -- What was read, where that is what was asked.
     fields = not renamed and more == 0 and extra - before == n and concat(list, '\t', before + 1) or fieldsOf(ds, n)
     a.dirty.n = true
     if verdict == BOOKED then
-      local res = {
+      res = {
         id = id, token = token, slot = at, order = t.place > 0 and t.place or Q().order(a), arrived = t.arrived, frac = t.frac,
         free = t.free, reply = reply .. '|' .. again, fields = fields, charges = spread(charges), dropped = '', same = same,
         json = ARGV[3], watches = '', state = 'B',
@@ -203,10 +223,6 @@ local function reserve()
         res.watches = concat(H[9], '\t') .. ';' .. concat(H[10], '\t') .. ';' .. concat(names, '\t', 2, 1 + more)
       end
       Q().add(a, res)
-      R().pointer(idKey, res)
-    else
-      call('SET', idKey, format('G,%s,%d,0,0,%d,%d\n', token, at, t.frac, t.free and 1 or 0) .. same .. '\n' .. reply .. '|' .. again .. '\n' ..
-        fields .. '\n' .. packCharges(charges) .. '\n\n\n', 'PX', '900000')
     end
     if same ~= '' then
       local mark = {id, now, 1, at}
@@ -217,8 +233,19 @@ local function reserve()
       a.grew = (a.grew or 0) + 1
     end
   end
-  if behind and behind[1] then
-    E().rebook(a, behind)
+  if behind and behind[1] and E().rebook(a, behind) and kept and verdict <= BOOKED then
+    return answer('r', kept.answer)
+  end
+  if dry then
+    return answer('D', reply .. '|' .. again .. '\n' .. (fields or fieldsOf(ds, n)) .. '\n')
+  end
+  if res then
+    R().pointer(idKey, res)
+  elseif verdict == GO then
+    call('SET', idKey, format('G,%s,%d,0,0,%d,%d\n', token, at, t.frac, t.free and 1 or 0) .. same .. '\n' .. reply .. '|' .. again .. '\n' ..
+      fields .. '\n' .. packCharges(charges) .. '\n\n\n', 'PX', '900000')
+  elseif kept then
+    R().close(idKey, kept.token)
   end
   if others then
     for i = 1, #others do
