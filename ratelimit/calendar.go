@@ -29,7 +29,7 @@ func (calendarKind) earliest(m *demand, at int64) int64 {
 		return m.ctr.calendarEarliest(m.claim, m.cost, at)
 	}
 	return m.firstRoom(at, func(t int64) (used, next int64) {
-		w, known := m.ctr.calendarAt(&m.claim.Windows, t)
+		w, known := m.ctr.calendarAt(m.claim.Windows, t)
 		if !known {
 			return 0, forever
 		}
@@ -44,14 +44,14 @@ func (calendarKind) fits(m *demand, at int64) int64 {
 }
 
 func (calendarKind) use(m *demand, at int64, u *Use) {
-	if t, known := m.ctr.calendarAt(&m.claim.Windows, at); known {
+	if t, known := m.ctr.calendarAt(m.claim.Windows, at); known {
 		u.Used, u.Resets = t.used, t.end
 	}
 	m.allowance(at, u)
 }
 
 func (calendarKind) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
-	w := m.ctr.turn(&cl.Windows, at, m.now)
+	w := m.ctr.turn(cl.Windows, at, m.now)
 	if w == nil {
 		return false
 	}
@@ -165,7 +165,7 @@ func (c *counter) calendarEarliest(cl *Claim, cost, at int64) int64 {
 	if cost > cl.Allow {
 		return never
 	}
-	t, known := c.calendarAt(&cl.Windows, at)
+	t, known := c.calendarAt(cl.Windows, at)
 	if !known || t.used+cost <= cl.Allow {
 		return at
 	}
@@ -175,7 +175,7 @@ func (c *counter) calendarEarliest(cl *Claim, cost, at int64) int64 {
 // calendarKeeps reports whether the counter can remember a charge at that
 // time: only the window of now and the one after it are kept.
 func (c *counter) calendarKeeps(cl *Claim, at, now int64) bool {
-	t, known := c.calendarAt(&cl.Windows, at)
+	t, known := c.calendarAt(cl.Windows, at)
 	if !known {
 		return false
 	}

@@ -120,6 +120,11 @@ type Claim struct {
 	// instead of messages: one that already counts within the window of the
 	// slot costs nothing more, and counts from its latest message.
 	Distinct bool
+	// Shadow counts without ever deciding.
+	Shadow bool
+	// Good is what makes a message good to a Ratio: Replied when its recipient
+	// answered it, Connected when its recipient was a connection.
+	Good EventKind
 	// Cost is how much this message takes: at least 0. A claim of cost 0
 	// reads the counter and always has room unless the account is paused.
 	// For a Pace it is the number of spacings that the message occupies,
@@ -143,9 +148,6 @@ type Claim struct {
 	Rate int64
 	// Sample is how many messages a Ratio needs before it says anything.
 	Sample int64
-	// Good is what makes a message good to a Ratio: Replied when its recipient
-	// answered it, Connected when its recipient was a connection.
-	Good EventKind
 	// Gap is between unanswered messages, or after a broadcast's last (ms).
 	Gap int64
 	// Likeness is the text's, for Similar; without a Signature the message is
@@ -161,8 +163,9 @@ type Claim struct {
 	// now, for Calendar; each begins where the one before ends. The store's
 	// clock chooses among them. Labels of one unit must sort in the order of
 	// time: a label that is not newer than one already charged prolongs it,
-	// so that no change of the time zone opens a window twice.
-	Windows [3]Window
+	// so that no change of the time zone opens a window twice. Claims may
+	// share them: they are not to be changed.
+	Windows *[3]Window
 	// Span is the length of a Rolling or Ratio window, the spacing of a Pace,
 	// or how long Settling takes, in milliseconds.
 	Span int64
@@ -177,6 +180,4 @@ type Claim struct {
 	Wait int64
 	// WarnAt is the number of used units at which a warning is due; 0 never.
 	WarnAt int64
-	// Shadow counts without ever deciding.
-	Shadow bool
 }

@@ -188,7 +188,7 @@ func TestANewAllowanceKeepsWhatWasUsed(t *testing.T) {
 }
 
 // zoneDays are the days of a zone whose days begin shift after UTC's.
-func zoneDays(ms, shift int64) [3]Window {
+func zoneDays(ms, shift int64) *[3]Window {
 	w := days(ms - shift)
 	for i := range w {
 		w[i].Start += shift
@@ -241,7 +241,7 @@ func TestAWindowIsNeverOpenedTwice(t *testing.T) {
 		s.clock.set(t0 + day + 10*hour)
 		c.Windows = zoneDays(s.clock.ms, 11*hour) // Pago Pago: it is still the 23rd
 		if c.Windows[1].Label != "2026-11-23" {
-			s.t.Fatalf("the example is wrong: %v", c.Windows)
+			s.t.Fatalf("the example is wrong: %v", *c.Windows)
 		}
 		// Neither the 23rd again, nor the 24th, which was spent in Kiritimati.
 		s.want(s.look(c), Refused, t0+2*day+11*hour, "day")
@@ -253,7 +253,7 @@ func TestADayOf23Hours(t *testing.T) {
 	eachStore(t, func(s *testStore) {
 		const sunday = 1_774_738_800_000 // 2026-03-29T00:00:00+01:00
 		c := s.daily("day", 1).waiting(2 * second)
-		c.Windows = [3]Window{
+		c.Windows = &[3]Window{
 			{"2026-03-28", sunday - day, sunday},
 			{"2026-03-29", sunday, sunday + 23*hour},
 			{"2026-03-30", sunday + 23*hour, sunday + 47*hour},
@@ -326,8 +326,11 @@ func TestWhatCannotBeUnderstoodIsAnError(t *testing.T) {
 		ok := s.daily("day", 1)
 		skewed := ok
 		skewed.Windows = days(t0 + 10*day)
-		gap := ok
-		gap.Windows[2].Start++
+		gap, torn := ok, *ok.Windows
+		torn[2].Start++
+		gap.Windows = &torn
+		none := ok
+		none.Windows = nil
 		for _, c := range []struct {
 			r    Request
 			want error
@@ -340,6 +343,7 @@ func TestWhatCannotBeUnderstoodIsAnError(t *testing.T) {
 			{Request{ID: "x", Account: "anna", Claims: []Claim{{Limit: "l", Cost: 1}}}, ErrInvalid},
 			{Request{ID: "x", Account: "anna", Claims: []Claim{lifetime("", 1)}}, ErrInvalid},
 			{Request{ID: "x", Account: "anna", Claims: []Claim{gap}}, ErrInvalid},
+			{Request{ID: "x", Account: "anna", Claims: []Claim{none}}, ErrInvalid},
 			{Request{ID: "x", Account: "anna", Claims: []Claim{skewed}}, ErrSkew},
 		} {
 			if _, err := s.Reserve(context.Background(), c.r); !errors.Is(err, c.want) {

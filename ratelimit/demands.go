@@ -155,7 +155,10 @@ func (cl *Claim) wrong() string {
 	}
 	switch cl.Measure {
 	case Calendar:
-		w := &cl.Windows
+		w := cl.Windows
+		if w == nil {
+			return "it has no windows"
+		}
 		for i := range w {
 			// A civil day that a country skipped has length 0.
 			if w[i].Label == "" || w[i].Start > w[i].End || i > 0 && w[i].Start != w[i-1].End {

@@ -121,7 +121,7 @@ type distinctCalendar struct{ calendarKind }
 
 func (distinctCalendar) earliest(m *demand, at int64) int64 {
 	for {
-		w, known := m.ctr.calendarAt(&m.claim.Windows, at)
+		w, known := m.ctr.calendarAt(m.claim.Windows, at)
 		news := m.newcomers(w.seen)
 		if news == 0 {
 			return at
@@ -146,14 +146,14 @@ func (distinctCalendar) earliest(m *demand, at int64) int64 {
 func (distinctCalendar) fits(m *demand, _ int64) int64 { return m.most() }
 
 func (distinctCalendar) use(m *demand, at int64, u *Use) {
-	if t, known := m.ctr.calendarAt(&m.claim.Windows, at); known {
+	if t, known := m.ctr.calendarAt(m.claim.Windows, at); known {
 		u.Used, u.Resets = t.used, t.end
 	}
 	u.Allow = m.allowAt(at)
 }
 
 func (distinctCalendar) charge(m *demand, cl *Claim, at int64, ch *charge) bool {
-	w := m.ctr.turn(&cl.Windows, at, m.now)
+	w := m.ctr.turn(cl.Windows, at, m.now)
 	if w == nil {
 		return false
 	}

@@ -201,7 +201,7 @@ func TestAClockBehindAfterAFailoverOpensNothing(t *testing.T) {
 	clock := &fakeClock{ms: t0}
 	store := openRedisAt(t, s.url(), Options{Now: clock.now})
 	claims := func() []Claim {
-		c := Claim{Limit: "minute", Measure: Calendar, Unit: "minute", Cost: 1, Allow: 2}
+		c := Claim{Limit: "minute", Measure: Calendar, Unit: "minute", Cost: 1, Allow: 2, Windows: new([3]Window)}
 		at := clock.now().UnixMilli()
 		for i := range c.Windows {
 			start := at - at%minute + int64(i-1)*minute

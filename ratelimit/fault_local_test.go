@@ -139,7 +139,7 @@ func TestWhatWasSentLongAgoIsChargedWhereItStillCounts(t *testing.T) {
 	inGuarded(t, func(t *guardedTest) {
 		g := t.replica("a", nil, "")
 		t.server.set(func() { t.server.fail = redisReply("LOADING") })
-		short := Claim{Limit: "minute", Measure: Calendar, Unit: "minute", Cost: 1, Allow: 5}
+		short := Claim{Limit: "minute", Measure: Calendar, Unit: "minute", Cost: 1, Allow: 5, Windows: new([3]Window)}
 		for i := range short.Windows {
 			start := time.Now().Truncate(time.Minute).Add(time.Duration(i-1) * time.Minute)
 			short.Windows[i] = Window{start.UTC().Format("2006-01-02T15:04"), start.UnixMilli(), start.UnixMilli() + minute}

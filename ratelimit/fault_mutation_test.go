@@ -105,7 +105,7 @@ func TestAMonthOfThirtyDaysIsFoundOut(t *testing.T) {
 		if broken {
 			s.mutate(t, "call('PEXPIRE', a.key, format('%d', set - now))", "call('PEXPIRE', a.key, '2592000000')")
 		}
-		month := Claim{Limit: "month", Measure: Calendar, Unit: "month", Cost: 1, Allow: 1}
+		month := Claim{Limit: "month", Measure: Calendar, Unit: "month", Cost: 1, Allow: 1, Windows: new([3]Window)}
 		for i := range month.Windows {
 			from := start.AddDate(0, i-1, 0)
 			month.Windows[i] = Window{from.Format("2006-01"), from.UnixMilli(), from.AddDate(0, 1, 0).UnixMilli()}

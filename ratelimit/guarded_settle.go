@@ -363,6 +363,8 @@ func without(r Request, items []int) Request {
 
 // current leaves out the claims whose windows have passed.
 func current(r Request, now int64) Request {
-	r.Claims = slices.DeleteFunc(slices.Clone(r.Claims), func(c Claim) bool { return c.Measure == Calendar && c.Windows[2].End <= now })
+	r.Claims = slices.DeleteFunc(slices.Clone(r.Claims), func(c Claim) bool {
+		return c.Measure == Calendar && (c.Windows == nil || c.Windows[2].End <= now)
+	})
 	return r
 }

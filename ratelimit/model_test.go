@@ -16,7 +16,8 @@ import (
 // shorter, so that a short history crosses many of them.
 const modelWindow = 1000
 
-func modelWindows(ms int64) (w [3]Window) {
+func modelWindows(ms int64) *[3]Window {
+	w := new([3]Window)
 	start := ms - ms%modelWindow
 	for i := range w {
 		s := start + int64(i-1)*modelWindow

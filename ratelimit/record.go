@@ -163,17 +163,17 @@ func earlier(a, b int64) int64 {
 // A charge is what one claim took, exactly enough to give it back.
 type charge struct {
 	scope, key, limit, unit string
-	measure                 Measure
 	item                    int
 	cost                    int64
 	label                   string // Calendar: the window charged
 	at                      int64  // Rolling: the entry's time; Pace: the slot
-	bound                   bool   // the counter had no room at once: later arrivals queue behind
-	warned                  bool   // it was the one that crossed the mark; without it, the next may be
-	first                   bool   // of the counter's first slot
 	recipient               string // where the measure counts recipients, or the charge may return
 	where                   string // the key of the record it lies in, where that is not key
 	split                   []share
+	measure                 Measure
+	bound                   bool // the counter had no room at once: later arrivals queue behind
+	warned                  bool // it was the one that crossed the mark; without it, the next may be
+	first                   bool // of the counter's first slot
 }
 
 // A share is what one pot paid of a charge.

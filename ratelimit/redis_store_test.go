@@ -223,7 +223,7 @@ func TestExpiryOnlyTidies(t *testing.T) {
 	}
 	month := s[0].daily("month", 5)
 	month.Unit = "month"
-	month.Windows = [3]Window{{"2026-10", t0 - 50*day, t0 - 22*day}, {"2026-11", t0 - 22*day, t0 + 8*day}, {"2026-12", t0 + 8*day, t0 + 39*day}}
+	month.Windows = &[3]Window{{"2026-10", t0 - 50*day, t0 - 22*day}, {"2026-11", t0 - 22*day, t0 + 8*day}, {"2026-12", t0 + 8*day, t0 + 39*day}}
 	s[0].request(Request{ID: "1", Account: "a", Claims: []Claim{month}})
 	if got := ttl("a"); got < (8+32)*24*time.Hour {
 		t.Errorf("a month ends after %v", got)

@@ -95,7 +95,8 @@ func eachOf(t *testing.T, stores map[string]func(Options) Store, f func(s *testS
 }
 
 // days are the UTC days around a time.
-func days(ms int64) (w [3]Window) {
+func days(ms int64) *[3]Window {
+	w := new([3]Window)
 	start := ms - ms%day
 	for i := range w {
 		s := start + int64(i-1)*day

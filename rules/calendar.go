@@ -57,11 +57,12 @@ type calendar struct {
 	past atomic.Pointer[pastWindows]
 }
 
-// windows returns the windows before, around and after a time.
-func (c *calendar) windows(now time.Time) [3]ratelimit.Window {
+// windows returns the windows before, around and after a time. They are not to be
+// changed.
+func (c *calendar) windows(now time.Time) *[3]ratelimit.Window {
 	ms := now.UnixMilli()
 	if last := c.last.Load(); last != nil && last[1].Start <= ms && ms < last[1].End {
-		return *last
+		return last
 	}
 	var w [3]ratelimit.Window
 	if c.unit <= hour {
@@ -70,7 +71,7 @@ func (c *calendar) windows(now time.Time) [3]ratelimit.Window {
 		w = c.civilWindows(now.Unix())
 	}
 	c.last.Store(&w)
-	return w
+	return &w
 }
 
 // clockWindows are minutes and hours. Where the clocks change in the middle

@@ -70,12 +70,12 @@ func tile(t *testing.T, name, word string, loc *time.Location, unit int, start, 
 	w := c.windows(start)
 	for now := start; now.Before(end); {
 		fresh := (&calendar{loc: loc, unit: unit}).windows(now)
-		if fresh != w {
-			t.Fatalf("%s %s at %s: %v from one side, %v from the other", name, word, now, w, fresh)
+		if *fresh != *w {
+			t.Fatalf("%s %s at %s: %v from one side, %v from the other", name, word, now, *w, *fresh)
 		}
 		for i := range w {
 			if w[i].Label == "" || w[i].Start > w[i].End || i > 0 && (w[i].Start != w[i-1].End || w[i].Label <= w[i-1].Label) {
-				t.Fatalf("%s %s at %s: %v do not follow each other", name, word, now, w)
+				t.Fatalf("%s %s at %s: %v do not follow each other", name, word, now, *w)
 			}
 		}
 		ms := now.UnixMilli()
@@ -86,14 +86,14 @@ func tile(t *testing.T, name, word string, loc *time.Location, unit int, start, 
 			atFirstInstant(t, name, loc, unit, w[1])
 		}
 		// The last instant of the window has the same answer.
-		if last := (&calendar{loc: loc, unit: unit}).windows(time.UnixMilli(w[1].End - 1)); last != w {
-			t.Fatalf("%s %s: %v and %v hold the same window", name, word, w, last)
+		if last := (&calendar{loc: loc, unit: unit}).windows(time.UnixMilli(w[1].End - 1)); *last != *w {
+			t.Fatalf("%s %s: %v and %v hold the same window", name, word, *w, *last)
 		}
 		now = time.UnixMilli(w[1].End)
 		next := c.windows(now)
 		// A window that has no length is passed over.
 		if prev := next[0]; prev != w[1] && !(prev == w[2] && prev.Start == prev.End) {
-			t.Fatalf("%s %s: after %v comes %v", name, word, w, next)
+			t.Fatalf("%s %s: after %v comes %v", name, word, *w, *next)
 		}
 		w = next
 	}

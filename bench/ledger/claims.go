@@ -51,6 +51,6 @@ func civil(unit string, now time.Time, span time.Duration) ratelimit.Claim {
 	}
 	return ratelimit.Claim{
 		Measure: ratelimit.Calendar, Unit: unit, Allow: plenty,
-		Windows: [3]ratelimit.Window{window(-1), window(0), window(1)},
+		Windows: &[3]ratelimit.Window{window(-1), window(0), window(1)},
 	}
 }
