@@ -80,6 +80,7 @@ type ticket struct {
 	scopes  []string
 	replace string   // the token of a Replace whose end nobody knows
 	parts   []string // on a Cluster: the scopes that have reservations of their own
+	kept    Decision // on a Cluster: what a booking was answered
 }
 
 // OpenRedis opens the store that an address names:

@@ -29,24 +29,15 @@ func (s *Redis) reserveOnCluster(ctx context.Context, r *Request) (Decision, err
 	if err := s.join(ctx, r); err != nil {
 		return Decision{}, err
 	}
-	own, scopes, parts := *r, []string(nil), map[string]*Request{}
-	own.Claims, own.Aliases = nil, nil
-	for i := range r.Claims {
-		cl := r.Claims[i]
-		if cl.Scope == "" || cl.Scope == r.Account {
-			own.Claims = append(own.Claims, cl)
-			continue
+	v := divided(r)
+	own, scopes, parts := v.own, v.scopes, v.parts
+	before := s.partsOf(r.ID)
+	if r.Replace && r.Sooner {
+		if kept, booked := s.booking(r.ID); booked {
+			v.kept = kept
+			return s.soonerOnCluster(ctx, r, &v)
 		}
-		part := parts[cl.Scope]
-		if part == nil {
-			part = &Request{ID: r.ID, Account: cl.Scope, Arrived: r.Arrived, Replace: r.Replace, Dry: r.Dry}
-			parts[cl.Scope] = part
-			scopes = append(scopes, cl.Scope)
-		}
-		cl.Scope = ""
-		part.Claims = append(part.Claims, cl)
 	}
-	before := s.parts(r.ID)[1:]
 	d, err := s.reserve(ctx, own, 0)
 	if err != nil || d.Verdict == Twin || d.Verdict == Gone {
 		return d, err
@@ -69,6 +60,7 @@ func (s *Redis) reserveOnCluster(ctx context.Context, r *Request) (Decision, err
 		}
 	}
 	if len(scopes) == 0 {
+		s.remember(r, &d)
 		return d, nil
 	}
 	for _, scope := range scopes {
@@ -101,7 +93,38 @@ func (s *Redis) reserveOnCluster(ctx context.Context, r *Request) (Decision, err
 	if !admitted && !r.Dry {
 		return d, s.giveBackParts(ctx, r, scopes, true)
 	}
-	return inOrder(d, r.Claims), nil
+	d = inOrder(d, r.Claims)
+	s.remember(r, &d)
+	return d, nil
+}
+
+// A division is a request by its parts: the account's own, and the scopes'.
+type division struct {
+	own    Request
+	scopes []string
+	parts  map[string]*Request
+	kept   Decision // what its booking was answered
+}
+
+func divided(r *Request) division {
+	own, scopes, parts := *r, []string(nil), map[string]*Request{}
+	own.Claims, own.Aliases = nil, nil
+	for i := range r.Claims {
+		cl := r.Claims[i]
+		if cl.Scope == "" || cl.Scope == r.Account {
+			own.Claims = append(own.Claims, cl)
+			continue
+		}
+		part := parts[cl.Scope]
+		if part == nil {
+			part = &Request{ID: r.ID, Account: cl.Scope, Arrived: r.Arrived, Replace: r.Replace, Sooner: r.Sooner, Dry: r.Dry}
+			parts[cl.Scope] = part
+			scopes = append(scopes, cl.Scope)
+		}
+		cl.Scope = ""
+		part.Claims = append(part.Claims, cl)
+	}
+	return division{own: own, scopes: scopes, parts: parts}
 }
 
 // divide remembers which scopes have a part of a reservation, before they are
@@ -161,15 +184,21 @@ func inOrder(d Decision, claims []Claim) Decision {
 	return d
 }
 
-// parts are the names of a reservation's parts, itself first.
-func (s *Redis) parts(id string) []string {
+// partsOf are the scopes that have a part of a reservation.
+func (s *Redis) partsOf(id string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	names := []string{id}
 	if t := s.open[id]; t != nil {
-		for _, scope := range t.parts {
-			names = append(names, scoped(id, scope))
-		}
+		return t.parts
+	}
+	return nil
+}
+
+// parts are the names of a reservation's parts, itself first.
+func (s *Redis) parts(id string) []string {
+	names := []string{id}
+	for _, scope := range s.partsOf(id) {
+		names = append(names, scoped(id, scope))
 	}
 	return names
 }

@@ -117,3 +117,112 @@ func TestACancelFindsThePartsOfAReservationThatFailed(t *testing.T) {
 		t.Errorf("a failure halfway is taken for one that did nothing: %+v", f)
 	}
 }
+
+// The parts of a booking lie on several servers, and go sooner together or not at
+// all.
+func TestOnAClusterABookingGoesSoonerInAllItsPartsOrInNone(t *testing.T) {
+	_, list := sharedBy(t, startCluster(t).url(), 1)
+	s := list[0]
+	own := func(span int64) Claim { return pace("own", span).waiting(hour) }
+	all := func(span int64) Claim { return pace("all", span).scoped("service:x").waiting(hour) }
+	life := lifetime("life", 9).scoped("service:x")
+	s.ask(own(minute), all(minute), life)
+	_, first := s.ask(own(minute), all(minute), life)
+	_, next := s.ask(own(minute), all(minute), life)
+	slots := func(want ...int64) {
+		t.Helper()
+		for i, id := range []string{first, next} {
+			s.want(s.fire(id), Booked, t0+want[i]*second, "own")
+			if d, err := s.Store.(*Redis).fireOne(context.Background(), scoped(id, "service:x"), 0); err != nil || d.At != t0+want[i]*second {
+				t.Errorf("%s: %+v, %v", id, d, err)
+			}
+		}
+		if u := s.look(own(minute), life).Uses[1]; u.Used != 3 {
+			t.Errorf("life: %+v", u)
+		}
+	}
+	slots(60, 120)
+	s.kept(s.sooner("anna", first, own(30*second), all(minute), life), t0+minute, "own") // the scope has no room
+	s.kept(s.sooner("anna", first, own(minute), all(30*second), life), t0+minute, "own") // the account has none
+	s.kept(s.sooner("anna", first, own(90*second), all(90*second), life), t0+minute, "own")
+	s.kept(s.sooner("anna", first, own(minute), all(minute), lifetime("none", 0)), t0+minute, "own")
+	slots(60, 120)
+	s.want(s.sooner("anna", first, own(30*second), all(30*second), life), Booked, t0+30*second, "own")
+	slots(30, 120)
+	s.want(s.sooner("anna", next, own(30*second), all(30*second), life), Booked, t0+minute, "own")
+	slots(30, 60)
+	if d := s.sooner("anna", first, life); d.Verdict != Go || d.Repeated {
+		t.Errorf("%+v", d)
+	}
+	if d := s.sooner("anna", first, own(minute), life); d.Verdict != Go || !d.Repeated {
+		t.Errorf("it is on its way: %+v", d)
+	}
+	s.cancel(first)
+	s.cancel(next)
+	if u := s.look(own(minute), all(minute), life).Uses; u[2].Used != 1 || u[1].Resets != t0+minute {
+		t.Errorf("given back, there is left %+v", u)
+	}
+}
+
+// A scope that the new rules do not ask is given back.
+func TestOnAClusterAScopeThatIsLeftOutIsGivenBack(t *testing.T) {
+	_, list := sharedBy(t, startCluster(t).url(), 1)
+	s := list[0]
+	own, life := pace("own", minute).waiting(hour), lifetime("life", 9).scoped("service:x")
+	for _, sooner := range []bool{false, true} {
+		s.ask(own)
+		_, id := s.ask(own, life)
+		if d := s.request(Request{ID: id, Account: "anna", Claims: []Claim{lifetime("other", 9)}, Replace: true, Sooner: sooner}); d.Verdict != Go {
+			t.Errorf("%+v", d)
+		}
+		if u := s.look(life).Uses[0]; u.Used != 0 {
+			t.Errorf("sooner %v: %d are counted", sooner, u.Used)
+		}
+	}
+}
+
+// Between the question and the change another message may take the room.
+func TestOnAClusterABookingWhoseRoomIsTakenMeanwhileIsNeverHalf(t *testing.T) {
+	ctx := context.Background()
+	_, list := sharedBy(t, startCluster(t).url(), 1)
+	s := list[0]
+	store := s.Store.(*Redis)
+	paced := pace("own", minute).waiting(hour)
+	for i, c := range []struct {
+		own, all int64 // that are allowed
+		taker    string
+		want     Verdict
+	}{
+		{9, 2, "bea", Booked}, // the scope's is gone: it keeps what it has
+		{2, 9, "", Later},     // the account's, when the scope's was changed already
+		{9, 9, "bea", Go},
+	} {
+		me := fmt.Sprint("anna", i)
+		own, all := rolling("own2", c.own, hour), rolling("all", c.all, hour).scoped(fmt.Sprint("service:", i))
+		s.as(me, paced, own, all)
+		_, id := s.as(me, paced, own.costing(0), all.costing(0))
+		r := &Request{ID: id, Account: me, Claims: []Claim{own, all}, Replace: true, Sooner: true}
+		v := divided(r)
+		v.kept, _ = store.booking(id)
+		agreed, err := store.askParts(ctx, &v)
+		if err != nil || agreed == nil {
+			t.Fatal(agreed, err)
+		}
+		if c.taker == "" {
+			s.as(me, own)
+		} else {
+			s.as(c.taker, all)
+		}
+		d, err := store.changeParts(ctx, r, &v, agreed)
+		if err != nil || d.Verdict != c.want {
+			t.Errorf("%d: %+v, %v", i, d, err)
+		}
+		used := s.request(Request{Account: me, Dry: true, Claims: []Claim{own.costing(0), all.costing(0)}}).Uses
+		if total := used[0].Used + used[1].Used; c.want == Go && total != 5 || c.want != Go && total != 3 {
+			t.Errorf("%d: %+v", i, used)
+		}
+		if c.want == Later {
+			s.want(s.fire(id), Gone, s.clock.ms, "")
+		}
+	}
+}
