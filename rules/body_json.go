@@ -124,11 +124,10 @@ func readValue(d *jsontext.Decoder, depth int, members []string, left *int) (any
 			if err != nil {
 				return nil, err
 			}
-			key := name.String()
-			if members != nil && !slices.Contains(members, key) {
-				err = d.SkipValue()
-			} else {
+			if key, wanted := memberOf(name, members); wanted {
 				m[key], err = readValue(d, depth+1, nil, left)
+			} else {
+				err = d.SkipValue()
 			}
 			if err != nil {
 				return nil, err
@@ -148,6 +147,17 @@ func readValue(d *jsontext.Decoder, depth int, members []string, left *int) (any
 		_, err := d.ReadToken()
 		return list, err
 	}
+}
+
+// memberOf is a member's name, and whether it is one of those that are wanted.
+func memberOf(name jsontext.Token, members []string) (string, bool) {
+	if members == nil {
+		return name.String(), true
+	}
+	if i := slices.Index(members, name.String()); i >= 0 {
+		return members[i], true
+	}
+	return "", false
 }
 
 // number keeps an integer exact: chat and user ids do not fit a float64.

@@ -24,6 +24,11 @@ func (s *Sending) Same() (name string, dedupes bool) {
 	if s.hash == nil {
 		return "", false
 	}
+	for i := range s.Messages {
+		if m := &s.Messages[i]; m.ID == "" && m.Kind != requestKind {
+			return "", false
+		}
+	}
 	var b strings.Builder
 	part := func(text string) {
 		// With its length, so that no text can be read as two parts.
@@ -43,9 +48,6 @@ func (s *Sending) Same() (name string, dedupes bool) {
 		if m.Kind == requestKind {
 			dedupes = false
 			continue
-		}
-		if m.ID == "" {
-			return "", false
 		}
 		messages++
 		part(m.Name())

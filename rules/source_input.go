@@ -79,7 +79,7 @@ func (in *input) queryFields() fields {
 	if !in.hasQuery {
 		in.query, _ = readForm(in.call.Query) // Read has counted its fields
 		in.hasQuery = true
-		if Overridden(in.call.Header) {
+		if len(in.body.fields) > 0 && Overridden(in.call.Header) {
 			// A tunnelled query: rest.li reads the form as the query.
 			in.query = append(in.query, in.body.fields...)
 		}
