@@ -142,7 +142,7 @@ func (e *entrance) Accept() (net.Conn, error) {
 		if ok {
 			k := &socket{TCPConn: tcp, server: e.server, from: from}
 			if e.plain {
-				return &spoken{Conn: k, server: e.server}, nil
+				return e.server.spoken(k), nil
 			}
 			return &secured{Conn: k}, nil
 		}

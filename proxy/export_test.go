@@ -41,3 +41,7 @@ func EnterNobody(e *Enforcer) (leave func()) {
 		delete(r.lines, "nobody")
 	}
 }
+
+// WatchByReading has a server notice clients that leave as it does where a
+// socket does not tell: by net/http's reader beside each handler.
+func WatchByReading(s *Server) { s.watches = false }

@@ -110,7 +110,7 @@ type socketKey struct{}
 
 // withSocket puts a connection where its requests find it.
 func withSocket(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, socketKey{}, c)
+	return context.WithValue(leaves(ctx, c), socketKey{}, c)
 }
 
 func socketOf(ctx context.Context) net.Conn {

@@ -11,10 +11,26 @@ import (
 // linux/include/net/tcp_states.h).
 const tcpEstablished = 1
 
+// watches: it is known here who leaves, without reading.
+const watches = true
+
+// hungUp waits until the other side has closed its half of the connection, also
+// behind bytes that nobody has read. The error is why it was not waited for.
+func hungUp(c *net.TCPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(closed)
+}
+
+// closed reports whether the other side has closed its half of a connection.
+func closed(fd uintptr) bool {
+	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err == nil && info.State != tcpEstablished
+}
+
 // gone reports whether the other side has closed its half of the connection.
-// net/http notices that by reading, but it reads one byte only: a client that
-// sent anything behind its request (an old one sends a line end) leaves
-// unnoticed.
 func gone(c net.Conn) bool {
 	for {
 		wrapped, ok := c.(interface{ NetConn() net.Conn })
@@ -31,10 +47,7 @@ func gone(c net.Conn) bool {
 	if err != nil {
 		return true // closed on our side
 	}
-	closed := false
-	err = raw.Control(func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		closed = err == nil && info.State != tcpEstablished
-	})
-	return closed || err != nil
+	left := false
+	err = raw.Control(func(fd uintptr) { left = closed(fd) })
+	return left || err != nil
 }

@@ -68,6 +68,7 @@ type world struct {
 	recorded      chan proxy.Record
 	log           *syncBuffer
 	drain         chan struct{}
+	prepare       func(*proxy.Server) // before it serves
 }
 
 // service is an upstream that counts what reaches it.
@@ -164,6 +165,9 @@ func newWorld(t *testing.T, limits string, options ...option) *world {
 		o(w, &cfg, w.enforcer)
 	}
 	w.server = proxy.New(cfg)
+	if w.prepare != nil {
+		w.prepare(w.server)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,7 @@ func TestHoweverAClientLeavesItsPlaceIsFreeAtOnce(t *testing.T) {
 	}{
 		{"h1, given up", false, false, func(l left) { l.cancel() }},
 		{"h1, closed", false, false, func(l left) { l.conn.Close() }},
+		{"h1, closed, noticed by reading", false, false, func(l left) { l.conn.Close() }},
 		{"h1, reset", false, false, func(l left) { l.conn.(*net.TCPConn).SetLinger(0); l.conn.Close() }},
 		// Who ends its half of the connection is taken to have left, as
 		// everywhere in net/http: nothing tells it from one that did.
@@ -85,7 +87,10 @@ func TestHoweverAClientLeavesItsPlaceIsFreeAtOnce(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ca := newTestCA(t)
-			w := newWorld(t, minutely, func(_ *world, c *proxy.Config, _ *proxy.Enforcer) {
+			w := newWorld(t, minutely, func(w *world, c *proxy.Config, _ *proxy.Enforcer) {
+				if strings.HasSuffix(tc.name, "by reading") {
+					w.prepare = proxy.WatchByReading
+				}
 				if tc.front {
 					c.TLS = &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "proxy.example")}, NextProtos: []string{"http/1.1"}}
 				}

@@ -21,17 +21,16 @@ func (t *transit) hold(ctx context.Context, until time.Time) error {
 	if err := t.enter(); err != nil {
 		return err
 	}
-	return t.waiting(func() error {
-		t.noteHold(until)
-		attentive, stop := t.attend(ctx)
-		defer stop()
-		err := t.e.clock().Wait(attentive, until, t.e.Draining)
-		t.looks = errors.Is(err, errLook)
-		if (t.looks || errors.Is(err, errLanded)) && ctx.Err() == nil {
-			return nil
-		}
-		return err
-	})
+	began := t.e.clock().Now()
+	t.noteHold(until)
+	attentive, stop := t.attend(ctx)
+	defer stop()
+	err := t.e.clock().Wait(attentive, until, t.e.Draining)
+	t.looks = errors.Is(err, errLook)
+	if (t.looks || errors.Is(err, errLanded)) && ctx.Err() == nil {
+		err = nil
+	}
+	return t.endWait(began, err)
 }
 
 // enter takes a place in the waiting room.
@@ -74,17 +73,13 @@ func (t *transit) attend(ctx context.Context) (_ context.Context, stop func()) {
 	}
 }
 
-// waiting counts the time that wait takes as held.
-func (t *transit) waiting(wait func() error) error {
-	begin := t.e.clock().Now()
-	defer func() { t.held += t.e.clock().Now().Sub(begin) }()
-	if err := wait(); err != nil {
-		return err
-	}
-	if t.noted && t.client.conn != nil && gone(t.client.conn) {
+// endWait counts a wait as held, and makes what ended it of how it ended.
+func (t *transit) endWait(began time.Time, err error) error {
+	t.held += t.e.clock().Now().Sub(began)
+	if err == nil && t.noted && t.client.conn != nil && gone(t.client.conn) {
 		return errClientGone
 	}
-	return nil
+	return err
 }
 
 // noteHold writes the first record of a hold.

@@ -55,11 +55,11 @@ func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 		if tc.ConnectionState().NegotiatedProtocol == "h2" { // net/http wants the *tls.Conn of that
 			tagged.gathers.Store(newGatherer(conn))
 		} else {
-			inside = &spokenTLS{spoken: spoken{Conn: tc, server: s}, tls: tc}
+			inside = &spokenTLS{spoken: *s.spoken(tc), tls: tc}
 		}
 	} else {
 		tagged.target.scheme = "http"
-		inside = &spoken{Conn: tagged, server: s}
+		inside = s.spoken(tagged)
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		s.drop(conn)
@@ -188,6 +188,7 @@ type targetKey struct{}
 
 // connContext puts a connection's target where its requests find it.
 func connContext(ctx context.Context, c net.Conn) context.Context {
+	ctx = leaves(ctx, c)
 	for {
 		if tagged, ok := c.(*taggedConn); ok {
 			return context.WithValue(ctx, targetKey{}, &tagged.target)

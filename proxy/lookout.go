@@ -1,8 +1,8 @@
 package proxy
 
-// The watch over clients that stand still: one timer for all requests, which
-// costs a short one next to nothing. What is said of a bound is so by an eighth
-// of its time.
+// The watch over clients that stand still, or leave: one timer for all requests,
+// which costs a short one next to nothing. What is said of a bound is so by an
+// eighth of its time.
 
 import (
 	"net/http"
@@ -11,28 +11,33 @@ import (
 	"time"
 )
 
-// A lookout has all requests that a client can hold up.
+// A lookout has all requests that are with their handlers.
 type lookout struct {
 	server *Server
 
-	mu     sync.Mutex
-	first  *visit
-	going  bool // a look is due
-	visits int
+	mu          sync.Mutex
+	first, last *visit // in the order in which they came
+	young       *visit // the first that is not attended yet; nil: all are
+	going       bool   // a look is due
+	looked      time.Duration
 }
 
 // enter has a visit watched until it leaves.
 func (w *lookout) enter(v *visit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v.next = w.first
-	if w.first != nil {
-		w.first.previous = v
+	v.began = time.Since(epoch)
+	if v.previous = w.last; w.last == nil {
+		w.first = v
+	} else {
+		w.last.next = v
 	}
-	w.first = v
-	w.visits++
+	w.last = v
+	if w.young == nil {
+		w.young = v
+	}
 	if !w.going {
-		w.going = true
+		w.going, w.looked = true, v.began
 		w.plan()
 	}
 }
@@ -40,43 +45,70 @@ func (w *lookout) enter(v *visit) {
 func (w *lookout) leave(v *visit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.young == v {
+		w.young = v.next
+	}
 	if v.previous == nil {
 		w.first = v.next
 	} else {
 		v.previous.next = v.next
 	}
-	if v.next != nil {
+	if v.next == nil {
+		w.last = v.previous
+	} else {
 		v.next.previous = v.previous
 	}
 	v.next, v.previous = nil, nil
-	w.visits--
 }
 
 // plan has the watch look again; it ends with the last visit.
 func (w *lookout) plan() {
-	time.AfterFunc(max(w.server.limits.BodyTime/8, time.Millisecond), w.look)
+	time.AfterFunc(min(soon, w.every()), w.look)
+}
+
+// every is how often clients that stand still are looked for.
+func (w *lookout) every() time.Duration {
+	return max(w.server.limits.BodyTime/8, time.Millisecond)
 }
 
 func (w *lookout) look() {
-	for _, v := range w.all() {
+	slow, all := w.due()
+	for _, v := range slow {
+		Contained(w.server.log, "the watch over a client", v.attend)
+	}
+	for _, v := range all {
 		Contained(w.server.log, "the watch over a slow client", v.look)
 	}
 }
 
-// all is who is watched, and will be looked at again.
-func (w *lookout) all() []*visit {
+// due is who is to be attended from now on, and who may stand still. There will
+// be another look, if there is anybody.
+func (w *lookout) due() (slow, all []*visit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.first == nil {
 		w.going = false
-		return nil
+		return nil, nil
 	}
 	w.plan()
-	all := make([]*visit, 0, w.visits)
-	for v := w.first; v != nil; v = v.next {
-		all = append(all, v)
+	now := time.Since(epoch)
+	for ; w.young != nil && now-w.young.began >= soon; w.young = w.young.next {
+		slow = append(slow, w.young)
 	}
-	return all
+	if now-w.looked >= w.every() {
+		w.looked = now
+		for v := w.first; v != nil; v = v.next {
+			all = append(all, v)
+		}
+	}
+	return slow, all
+}
+
+// attend looks for a client of HTTP/1 that leaves.
+func (v *visit) attend() {
+	if k := below(connOf(v.r.Context())); k != nil && v.version == 1 {
+		k.attend()
+	}
 }
 
 // look breaks off what stands still.

@@ -70,11 +70,9 @@ func (t *transit) rate(ctx context.Context) (bool, error) {
 			one[0].Wait = max(0, r.Wait-t.held.Milliseconds())
 		}
 		t.decision = ratelimit.Decision{Limit: r.Limit, Fits: -1, Uses: []ratelimit.Use{{Limit: r.Limit, Allow: r.N}}}
-		var p ratelimit.Passage
-		err := t.waiting(func() (err error) {
-			p, err = t.e.gate().Wait(context.WithValue(ctx, transitKey{}, t), one)
-			return err
-		})
+		began := t.e.clock().Now()
+		p, err := t.e.gate().Wait(context.WithValue(ctx, transitKey{}, t), one)
+		err = t.endWait(began, err)
 		switch {
 		case t.recalled != nil: // by new rules
 			t.passed = append(t.passed, t.rates[:i]...)

@@ -92,6 +92,7 @@ type Server struct {
 	stopping    stopping
 	gazetteer   gazetteer
 	lookout     lookout
+	watches     bool // who leaves is watched by the socket, not by net/http
 }
 
 // Counts are totals since the start.
@@ -113,7 +114,7 @@ type Counts struct {
 
 // New makes a Server; Serve starts it.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, log: cfg.Log, inlet: newInlet(), limits: cfg.Limits.whole()}
+	s := &Server{cfg: cfg, log: cfg.Log, inlet: newInlet(), limits: cfg.Limits.whole(), watches: watches}
 	s.census.limits, s.lookout.server = &s.limits, s
 	s.stopping.begin()
 	if s.log == nil {

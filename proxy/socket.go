@@ -28,6 +28,8 @@ type socket struct {
 	// none. another: somebody else set one, and minds it.
 	armed   atomic.Int64
 	another atomic.Bool
+
+	reads reads
 }
 
 var epoch = time.Now()
@@ -92,9 +94,12 @@ func (c *socket) ReadFrom(r io.Reader) (int64, error) {
 
 // SetDeadline sets both deadlines; none for writing means the socket's own.
 func (c *socket) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
 	c.another.Store(!t.IsZero())
 	c.armed.Store(0)
-	return c.TCPConn.SetDeadline(t)
+	return c.TCPConn.SetWriteDeadline(t)
 }
 
 // SetWriteDeadline sets the deadline for writing; none means the socket's own.

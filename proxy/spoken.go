@@ -20,11 +20,18 @@ import (
 type spoken struct {
 	net.Conn
 	server *Server
+	socket *socket // below; nil: it is another listener's
 	// serving: a request's header was read, so what happens is the handler's.
 	serving atomic.Bool
 	came    atomic.Int64 // bytes since
 	late    atomic.Bool  // the client was told
 }
+
+func (s *Server) spoken(c net.Conn) *spoken {
+	return &spoken{Conn: c, server: s, socket: below(c)}
+}
+
+func (c *spoken) below() *socket { return c.socket }
 
 // NetConn is the connection below.
 func (c *spoken) NetConn() net.Conn { return c.Conn }
@@ -38,6 +45,9 @@ func (c *spoken) CloseWrite() error { return closeWrite(c.Conn) }
 
 // Read notes a header that does not come.
 func (c *spoken) Read(p []byte) (int, error) {
+	if len(p) == 1 && c.socket != nil && c.socket.stepAside() {
+		return 0, nil
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.came.Add(int64(n))
@@ -77,6 +87,7 @@ func noteState(c net.Conn, state http.ConnState) {
 	}
 }
 
+// state follows what net/http does with the connection.
 func (c *spoken) state(state http.ConnState) {
 	switch state {
 	case http.StateActive:
@@ -84,6 +95,13 @@ func (c *spoken) state(state http.ConnState) {
 	case http.StateIdle:
 		c.came.Store(0)
 		c.serving.Store(false)
+		if c.socket != nil {
+			c.socket.rest()
+		}
+	case http.StateHijacked:
+		if c.socket != nil {
+			c.socket.release()
+		}
 	}
 }
 

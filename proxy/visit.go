@@ -22,11 +22,7 @@ func (s *Server) around(handler http.HandlerFunc) http.Handler {
 		}
 		v := &visit{noted: noted{ResponseWriter: w}, server: s, r: r, version: r.ProtoMajor}
 		v.tally = tallyOf(r.Context())
-		hasBody := r.Body != nil && r.Body != http.NoBody
-		if v.version >= 2 || hasBody {
-			v.began = time.Since(epoch)
-			s.lookout.enter(v)
-		}
+		s.lookout.enter(v)
 		defer func() { v.end(recover()) }()
 		if v.tally != nil {
 			size := headerSize(r)
@@ -41,7 +37,7 @@ func (s *Server) around(handler http.HandlerFunc) http.Handler {
 				return
 			}
 		}
-		if hasBody {
+		if r.Body != nil && r.Body != http.NoBody {
 			own := *r // net/http looks at its own afterwards
 			own.Body = &pacedBody{ReadCloser: r.Body, visit: v}
 			r = &own
@@ -61,8 +57,8 @@ type visit struct {
 
 	settled bool // the handler returned
 
-	previous, next *visit        // of those that are watched
-	began          time.Duration // since epoch; 0: it is not watched
+	previous, next *visit        // on the lookout
+	began          time.Duration // since epoch
 
 	mu   sync.Mutex
 	over bool // nobody watches any more
@@ -109,9 +105,7 @@ func (v *visit) end(panicked any) {
 	v.mu.Lock()
 	v.over = true
 	v.mu.Unlock()
-	if v.began != 0 {
-		v.server.lookout.leave(v)
-	}
+	v.server.lookout.leave(v)
 	if v.version >= 2 {
 		v.endStream()
 	}

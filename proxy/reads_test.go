@@ -1,0 +1,177 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// newSocketPair returns a server's socket and its client's end.
+func newSocketPair(t *testing.T) (*socket, *net.TCPConn) {
+	t.Helper()
+	client, conn := tcpPair(t)
+	s := New(Config{})
+	k := &socket{TCPConn: conn, server: s}
+	s.census.enter(k.from)
+	t.Cleanup(func() { client.Close(); conn.Close(); s.Close() })
+	return k, client
+}
+
+const (
+	quick = 30 * time.Millisecond
+	ample = 20 * time.Second
+)
+
+func TestADeadlineEndsAReadWhenItIsWantedTo(t *testing.T) {
+	in := func(d time.Duration) time.Time { return time.Now().Add(d) }
+	for name, tc := range map[string]struct {
+		set   func(*socket)
+		after time.Duration // the read ends with a deadline, not before; 0: it does not end
+	}{
+		"one":      {func(k *socket) { k.SetReadDeadline(in(quick)) }, quick},
+		"a sooner": {func(k *socket) { k.SetReadDeadline(in(ample)); k.SetReadDeadline(in(quick)) }, quick},
+		"a later":  {func(k *socket) { k.SetReadDeadline(in(quick)); k.SetReadDeadline(in(4 * quick)) }, 4 * quick},
+		"a later, twice": {func(k *socket) {
+			k.SetReadDeadline(in(quick))
+			k.SetReadDeadline(in(ample))
+			k.SetReadDeadline(in(3 * quick))
+		}, 3 * quick},
+		"taken back": {func(k *socket) { k.SetReadDeadline(in(quick)); k.SetReadDeadline(time.Time{}) }, 0},
+		"set anew": {func(k *socket) {
+			k.SetReadDeadline(in(quick))
+			k.SetReadDeadline(time.Time{})
+			k.SetReadDeadline(in(2 * quick))
+		}, 2 * quick},
+		"both":             {func(k *socket) { k.SetDeadline(in(quick)) }, quick},
+		"both, taken back": {func(k *socket) { k.SetDeadline(in(quick)); k.SetDeadline(time.Time{}) }, 0},
+		"while it reads": {func(k *socket) {
+			k.SetReadDeadline(in(ample))
+			time.AfterFunc(quick, func() { k.SetReadDeadline(time.Unix(1, 0)) })
+		}, quick},
+	} {
+		for _, way := range []string{"read", "splice"} {
+			if way == "splice" && name == "while it reads" {
+				continue // tunnels do not
+			}
+			t.Run(name+", "+way, func(t *testing.T) {
+				t.Parallel()
+				k, client := newSocketPair(t)
+				began := time.Now()
+				tc.set(k)
+				time.AfterFunc(10*quick, func() { client.Write([]byte("x")); client.CloseWrite() })
+				var n int64
+				var err error
+				if way == "read" {
+					var m int
+					m, err = k.Read(make([]byte, 10))
+					n = int64(m)
+				} else {
+					n, err = k.WriteTo(io.Discard)
+				}
+				took := time.Since(began)
+				if tc.after == 0 {
+					if n != 1 || err != nil {
+						t.Errorf("%d bytes and %v after %v, want one byte", n, err, took)
+					}
+					return
+				}
+				if !errors.Is(err, os.ErrDeadlineExceeded) || took < tc.after {
+					t.Errorf("%d bytes and %v after %v, want the deadline after %v", n, err, took, tc.after)
+				}
+			})
+		}
+	}
+}
+
+// A watched socket, and what is called when its client leaves.
+func watched(t *testing.T) (k *socket, client *net.TCPConn, left context.Context) {
+	t.Helper()
+	if !watches {
+		t.Skip("who leaves is not known by the socket here: net/http reads")
+	}
+	k, client = newSocketPair(t)
+	ctx := leaves(context.Background(), k.server.spoken(k))
+	t.Cleanup(func() { k.Close(); k.unwatch() })
+	return k, client, ctx
+}
+
+func hasLeft(t *testing.T, left context.Context) {
+	t.Helper()
+	select {
+	case <-left.Done():
+	case <-time.After(ample):
+		t.Error("nobody noticed that the client has left")
+	}
+}
+
+func TestWhoLeavesIsNoticedWithoutReading(t *testing.T) {
+	for name, leave := range map[string]func(*net.TCPConn){
+		"closed":                   func(c *net.TCPConn) { c.Close() },
+		"half closed":              func(c *net.TCPConn) { c.CloseWrite() },
+		"reset":                    func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
+		"behind bytes nobody read": func(c *net.TCPConn) { c.Write([]byte("GET")); c.Close() },
+	} {
+		for order, begin := range map[string]func(*socket){
+			"the reader first": func(k *socket) { k.stepAside(); k.attend() },
+			"the reader last":  func(k *socket) { k.attend(); k.stepAside() },
+		} {
+			t.Run(name+", "+order, func(t *testing.T) {
+				k, client, left := watched(t)
+				k.SetReadDeadline(time.Now().Add(quick)) // and it goes on behind one that was taken back
+				k.SetReadDeadline(time.Time{})
+				begin(k)
+				<-time.After(2 * quick)
+				if left.Err() != nil {
+					t.Error("a client that stays was taken to have left")
+				}
+				leave(client)
+				hasLeft(t, left)
+			})
+		}
+	}
+	t.Run("closed on our side", func(t *testing.T) {
+		k, _, left := watched(t)
+		k.stepAside()
+		k.attend()
+		k.Close()
+		hasLeft(t, left)
+	})
+}
+
+func TestAWatchIsInNoReadersWay(t *testing.T) {
+	k, client, left := watched(t)
+	k.stepAside()
+	k.attend()
+	k.SetReadDeadline(time.Now().Add(ample))
+	client.Write([]byte("ab"))
+	buf := make([]byte, 1)
+	if n, err := k.Read(buf); n != 1 || err != nil || buf[0] != 'a' {
+		t.Fatalf("%q, %d, %v", buf, n, err)
+	}
+	if k.reads.watching.Load() != nil {
+		t.Error("the watch goes on beside a reader")
+	}
+	// The next one-byte read is net/http's own until the request is done.
+	conn := k.server.spoken(k)
+	if n, err := conn.Read(buf); n != 1 || err != nil || buf[0] != 'b' {
+		t.Errorf("%q, %d, %v", buf, n, err)
+	}
+	k.rest()
+	if n, err := conn.Read(buf); n != 0 || err != nil {
+		t.Errorf("net/http's reader got %d, %v, want nothing", n, err)
+	}
+	k.release() // and who has the connection now may read bytes one by one
+	k.rest()
+	k.attend()
+	client.Write([]byte("c"))
+	if n, err := conn.Read(buf); n != 1 || err != nil || buf[0] != 'c' {
+		t.Errorf("%q, %d, %v", buf, n, err)
+	}
+	if k.reads.watching.Load() != nil || left.Err() != nil {
+		t.Error("a connection that net/http gave away is watched")
+	}
+}
