@@ -54,7 +54,8 @@ func (r *jsonReader) done() {
 }
 
 // readJSONMembers is readJSON where only these members of the outermost object
-// are wanted; all the others are checked and left out. nil wants all.
+// are wanted: it is picked, and all the others are checked and left out. nil
+// wants all.
 func readJSONMembers(b []byte, members []string) (any, error) {
 	left := mostValues
 	return readJSONWithin(b, members, &left)
@@ -118,18 +119,17 @@ func readValue(d *jsontext.Decoder, depth int, members []string, left *int) (any
 	case '0':
 		return number(tok.String()), nil
 	case '{':
+		if members != nil {
+			return pick(d, depth, members, left)
+		}
 		m := map[string]any{}
 		for d.PeekKind() != '}' {
 			name, err := d.ReadToken()
 			if err != nil {
 				return nil, err
 			}
-			if key, wanted := memberOf(name, members); wanted {
-				m[key], err = readValue(d, depth+1, nil, left)
-			} else {
-				err = d.SkipValue()
-			}
-			if err != nil {
+			key := name.String()
+			if m[key], err = readValue(d, depth+1, nil, left); err != nil {
 				return nil, err
 			}
 		}
@@ -149,15 +149,37 @@ func readValue(d *jsontext.Decoder, depth int, members []string, left *int) (any
 	}
 }
 
-// memberOf is a member's name, and whether it is one of those that are wanted.
-func memberOf(name jsontext.Token, members []string) (string, bool) {
-	if members == nil {
-		return name.String(), true
+// picked are the members of an object that were wanted: too few for a map.
+type picked []member
+
+type member struct {
+	name  string
+	value any
+}
+
+// pick reads the rest of an object of which only these members are wanted.
+func pick(d *jsontext.Decoder, depth int, members []string, left *int) (any, error) {
+	out := make(picked, 0, 2)
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		i := slices.Index(members, name.String())
+		if i < 0 {
+			if err := d.SkipValue(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		v, err := readValue(d, depth+1, nil, left)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, member{members[i], v})
 	}
-	if i := slices.Index(members, name.String()); i >= 0 {
-		return members[i], true
-	}
-	return "", false
+	_, err := d.ReadToken()
+	return out, err
 }
 
 // number keeps an integer exact: chat and user ids do not fit a float64.

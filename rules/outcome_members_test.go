@@ -22,8 +22,8 @@ func TestAnAnswersOtherMembersAreCheckedAndLeftOut(t *testing.T) {
 			continue
 		}
 		if tc.ok {
-			m := v.(map[string]any)
-			if len(m) != 1 || m["ok"] != tc.want {
+			m := v.(picked)
+			if len(m) != 1 || m[0] != (member{"ok", tc.want}) {
 				t.Errorf("%s: read %v", tc.body, m)
 			}
 		}

@@ -138,6 +138,12 @@ func walkJSON(v any, steps []jsonStep, out []any) []any {
 				out = walkJSON(v[name], steps, out)
 			}
 		}
+	case picked: // for the paths that begin with these names
+		for i := range v {
+			if v[i].name == s.name {
+				out = walkJSON(v[i].value, steps[1:], out)
+			}
+		}
 	case []any:
 		switch s.kind {
 		case byIndex:
