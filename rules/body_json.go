@@ -123,18 +123,19 @@ func readValue(d *jsontext.Decoder, depth int, members []string, left *int) (any
 			return pick(d, depth, members, left)
 		}
 		m := map[string]any{}
-		for d.PeekKind() != '}' {
+		for {
 			name, err := d.ReadToken()
 			if err != nil {
 				return nil, err
+			}
+			if name.Kind() == '}' {
+				return m, nil
 			}
 			key := name.String()
 			if m[key], err = readValue(d, depth+1, nil, left); err != nil {
 				return nil, err
 			}
 		}
-		_, err := d.ReadToken()
-		return m, err
 	default: // '['
 		list := []any{}
 		for d.PeekKind() != ']' {
@@ -160,10 +161,13 @@ type member struct {
 // pick reads the rest of an object of which only these members are wanted.
 func pick(d *jsontext.Decoder, depth int, members []string, left *int) (any, error) {
 	out := make(picked, 0, 2)
-	for d.PeekKind() != '}' {
+	for {
 		name, err := d.ReadToken()
 		if err != nil {
 			return nil, err
+		}
+		if name.Kind() == '}' {
+			return out, nil
 		}
 		i := slices.Index(members, name.String())
 		if i < 0 {
@@ -178,8 +182,6 @@ func pick(d *jsontext.Decoder, depth int, members []string, left *int) (any, err
 		}
 		out = append(out, member{members[i], v})
 	}
-	_, err := d.ReadToken()
-	return out, err
 }
 
 // number keeps an integer exact: chat and user ids do not fit a float64.

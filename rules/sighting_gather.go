@@ -126,7 +126,11 @@ func (s *Sighting) attempt(k *making, read *content, loosely *names) (all []iden
 			return nil, false, err
 		}
 		nearly = nearly || in.nearly
-		all = append(all, ids...)
+		if all == nil {
+			all = ids
+		} else {
+			all = append(all, ids...)
+		}
 	}
 	return all, nearly, nil
 }
