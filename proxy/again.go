@@ -22,14 +22,15 @@ const lateness = 100 * time.Millisecond
 func (t *transit) again(ctx context.Context) error {
 	t.heard = t.e.room.changes.Load()
 	booked := t.decision.Verdict == ratelimit.Booked
-	if set := t.e.Rules(); set != t.set {
+	if set := t.e.Rules(); set != t.set || t.older && !t.looks {
 		return t.reread(ctx, set, booked)
 	}
 	if t.decision.Verdict == ratelimit.Twin {
 		return t.afterTwin(ctx)
 	}
 	if t.looks || !booked {
-		return t.reserve(ctx, booked)
+		before := t.request
+		return t.anew(ctx, booked, &before)
 	}
 	if t.e.clock().Now().Sub(time.UnixMilli(t.decision.At)) > lateness {
 		// The machine slept. What was booked for then must not leave now: all
@@ -65,16 +66,32 @@ func (t *transit) reread(ctx context.Context, set *rules.Set, booked bool) error
 	if err != nil {
 		return err
 	}
+	before := t.request
 	if t.looks {
-		before := t.request
 		if t.prepare(); asksTheSame(&before, &t.request) {
 			if _, _, refuses := set.Content(t.sending, t.account); !refuses {
-				t.request = before
+				t.request, t.older = before, false
 				return nil
 			}
 		}
 	}
-	return t.reserve(ctx, booked)
+	t.older = true
+	return t.anew(ctx, booked, &before)
+}
+
+// anew asks for room in place of what a request asked before. Before its time,
+// one that waits for a counter of a scope keeps what it has booked unless it gets
+// something better: it could lose its place to other accounts (docs/ledger.md,
+// Scopes). Its account stays the one that it has till then.
+func (t *transit) anew(ctx context.Context, booked bool, before *ratelimit.Request) error {
+	if _, shared := t.scopes(); !booked || !t.looks || t.waiter.shared == "" && shared == "" {
+		return t.reserve(ctx, booked)
+	}
+	if t.account != t.decision.Account {
+		t.request, t.claims, t.account = *before, before.Claims, t.decision.Account
+		return nil
+	}
+	return t.reserveOr(ctx, booked, before)
 }
 
 // errNoMessage says that new rules take for no message what old ones did.

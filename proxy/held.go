@@ -56,7 +56,7 @@ type waiter struct {
 	client  string   // "": nobody's
 	index   int      // in its account's line, which has no order of its own
 	scopes  []string // whose counters and holds it looks at besides the account's
-	shared  bool     // a counter that it takes from is such a scope's
+	shared  string   // the scope that has a counter that it takes from; "": none
 	order   uint64   // of entering
 	at      int64    // when it is due (ms)
 	// asleep: it has waited for the ledger. inLine: it has not, but for a rate.
@@ -153,7 +153,7 @@ func (r *waitingRoom) doze(w *waiter, t *transit, wake context.CancelCauseFunc) 
 	}
 	w.scopes, w.shared, w.at, w.asleep, w.inLine, w.wake = scopes, shared, t.decision.At, true, false, wake
 	due := t.stand(w)
-	if due || w.told != nil || !shared && t.outdated() {
+	if due || w.told != nil || t.outdated() {
 		wake(errLook)
 	}
 }
@@ -187,15 +187,17 @@ func (r *waitingRoom) looked(w *waiter) {
 }
 
 // scopes are whose counters and holds the request looks at besides its
-// account's; shared tells that counters are among them.
-func (t *transit) scopes() (all []string, shared bool) {
+// account's; shared is the first of them that has a counter.
+func (t *transit) scopes() (all []string, shared string) {
 	all = t.request.Services
 	for i := range t.claims {
 		scope := t.claims[i].Scope
 		if scope == "" {
 			continue
 		}
-		shared = true
+		if shared == "" {
+			shared = scope
+		}
 		if !slices.Contains(all, scope) {
 			all = append(slices.Clip(all), scope)
 		}

@@ -54,12 +54,10 @@ func (e *Enforcer) change(note func(*changes)) {
 	}
 }
 
-// look wakes those whom the changes concern: of one account one after another
-// in the order of their slots, since whoever is decided first has the first
-// choice. It ends when nothing is left to look at.
-//
-// Who waits for a counter of a whole service waits on: he would be booked behind
-// the other accounts that wait for it (docs/ledger.md, Scopes).
+// look wakes those whom the changes concern: of one account, and of all accounts
+// that wait for the counters of one scope, one after another in the order of
+// their slots, since whoever is decided first has the first choice. It ends when
+// nothing is left to look at.
 func (e *Enforcer) look() {
 	r := &e.room
 	if Contained(e.log(), "the look at who waits", func() {
@@ -105,9 +103,13 @@ func (r *waitingRoom) concerned() map[string][]*waiter {
 	}
 	lines := map[string][]*waiter{}
 	for account, line := range r.lines {
+		with := account
+		if i := slices.IndexFunc(line, func(w *waiter) bool { return w.shared != "" }); i >= 0 {
+			with = line[i].shared
+		}
 		for _, w := range line {
-			if w.inLine && c.rules || w.asleep && !w.shared && (c.everybody || c.of[account] || slices.ContainsFunc(w.scopes, func(s string) bool { return c.of[s] })) {
-				lines[account] = append(lines[account], w)
+			if w.inLine && c.rules || w.asleep && (c.everybody || c.of[account] || slices.ContainsFunc(w.scopes, func(s string) bool { return c.of[s] })) {
+				lines[with] = append(lines[with], w)
 			}
 		}
 	}

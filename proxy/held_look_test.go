@@ -278,25 +278,3 @@ func TestWhatIsGivenLetsWhatWaitsGo(t *testing.T) {
 		}
 	}
 }
-
-// What was booked on a counter that other accounts wait for, too, would lose its
-// place to them if it were booked again before its time.
-func TestWhatWaitsOnAServicesCounterKeepsItsPlace(t *testing.T) {
-	const shared = "limits: [{name: chat.pace, on: chat.message, pace: 60s, wait: 5m, scope: service}, {name: chat.own, on: chat.message, pace: 1s, wait: 5m}]\n"
-	ledger := &notedLedger{}
-	w := newWorld(t, shared, noted(ledger))
-	q, c := w.newQueue(), w.client(false)
-	w.send(c, "anna", "a")
-	w.next()
-	q.hold(c, "bert", "b")
-	q.hold(c, "anna", "c")
-	ledger.taken()
-	w.set.Store(loadRules(t, strings.Replace(shared, "60s", "50s", 1)))
-	w.enforcer.RulesChanged()
-	w.enforcer.AccountChanged("service:chat")
-	close(w.drain) // ends the wait
-	q.answered()
-	if calls := ledger.taken(); strings.Contains(calls, "reserve") {
-		t.Errorf("the ledger was asked %s", calls)
-	}
-}

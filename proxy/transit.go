@@ -44,6 +44,7 @@ type transit struct {
 	held     time.Duration
 	noted    bool // that it is held
 	looks    bool // it is decided anew before its time
+	older    bool // what it has booked is what older rules asked
 	dry      bool // only asks: nothing is taken
 
 	shadowed []string        // limits outside the ledger that would have refused it
@@ -184,6 +185,12 @@ func (t *transit) ask(ctx context.Context) error {
 
 // reserve asks for room in every limit that binds the sending.
 func (t *transit) reserve(ctx context.Context, replace bool) error {
+	return t.reserveOr(ctx, replace, nil)
+}
+
+// reserveOr does so in place of what was booked, where that is not nil, only for
+// the better.
+func (t *transit) reserveOr(ctx context.Context, replace bool, booked *ratelimit.Request) error {
 	t.prepare()
 	if t.account == "" { // all of nobody, and the rules let it be
 		t.decision = t.through()
@@ -193,7 +200,7 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 		return nil
 	}
 	behind := !t.dry && t.takeSeats() && !replace
-	t.request.Replace, t.request.Dry = replace, t.dry || behind
+	t.request.Replace, t.request.Dry, t.request.Sooner = replace, t.dry || behind, booked != nil
 	t.heard = t.e.room.changes.Load()
 	t.listens()
 	d, err := t.e.Ledger.Reserve(ctx, t.request)
@@ -202,6 +209,11 @@ func (t *transit) reserve(ctx context.Context, replace bool) error {
 	}
 	if t.byShare = false; behind {
 		d = t.lineUp(d)
+	}
+	if booked != nil && d.Repeated {
+		t.request, t.claims = *booked, booked.Claims
+	} else {
+		t.older = false
 	}
 	t.took(d)
 	return nil

@@ -204,6 +204,8 @@ func (g *Guarded) Reserve(ctx context.Context, r Request) (Decision, error) {
 	case g.superseded():
 		g.giveBackLater(&held{request: r, account: d.Account})
 		return Decision{}, g.wait()
+	case r.Sooner && d.Repeated && g.find(r.ID) != nil: // it is what it was, and of other claims
+		return d, nil
 	}
 	if d.Verdict == Booked { // what was to be given back of that id is this, or was
 		g.noted(g.book.drop("r " + r.ID))

@@ -357,7 +357,7 @@ func without(r Request, items []int) Request {
 	if len(items) > 0 {
 		r.Claims = slices.DeleteFunc(slices.Clone(r.Claims), func(c Claim) bool { return slices.Contains(items, c.Item) })
 	}
-	r.Replace, r.Dry = false, false
+	r.Replace, r.Sooner, r.Dry = false, false, false
 	return r
 }
 

@@ -189,3 +189,20 @@ func TestABookingOfAnotherMeaningIsLeft(t *testing.T) {
 		s.want(s.sooner("anna", "unknown", life), Go, t0, "")
 	})
 }
+
+// A gap is measured from what went last, however long ago it stopped to keep
+// anybody back at the pace of then.
+func TestAGapIsMeasuredFromWhatWentLast(t *testing.T) {
+	eachStore(t, func(s *testStore) {
+		p, roll := pace("pace", second).waiting(hour), rolling("roll", 1, minute).waiting(hour)
+		s.ask(p, roll)
+		s.clock.set(t0 + 5*second)
+		d, id := s.ask(p, roll)
+		s.want(d, Booked, t0+minute, "roll")
+		s.clock.set(t0 + 6*second)
+		d, _ = s.ask(p)
+		s.want(d, Booked, t0+minute+second, "pace")
+		s.clock.set(t0 + 7*second)
+		s.want(s.sooner("anna", id, pace("pace", 10*second).waiting(hour), rolling("roll", 9, minute).waiting(hour)), Booked, t0+10*second, "pace")
+	})
+}
