@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,13 @@ import (
 // 10.1.1).
 func expects(req *http.Request) bool {
 	return req.ContentLength != 0 && req.Body != nil && httpguts.HeaderValuesContainsToken(req.Header["Expect"], "100-continue")
+}
+
+// plainExpect reports the one expectation that there is (RFC 9110, 10.1.1), and
+// nothing beside it: whether net/http, the service and whatever is between them
+// see it in another spelling, and so who waits for whom, nobody could tell.
+func plainExpect(lines []string) bool {
+	return len(lines) == 1 && strings.EqualFold(lines[0], "100-continue")
 }
 
 // withoutExpect takes the expectation off a request whose body was read: it

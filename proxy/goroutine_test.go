@@ -153,7 +153,7 @@ func (minedBody) Close() error             { return nil }
 func TestAPanicWhileTheTransportReadsABodyIsAnError(t *testing.T) {
 	said, log := logTo()
 	out := &http.Request{Body: minedBody{}}
-	watch(out, log)
+	watch(out, nil, log)
 	if _, err := io.ReadAll(out.Body); !errors.Is(err, errPanicked) {
 		t.Errorf("%v", err)
 	}

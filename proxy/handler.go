@@ -81,7 +81,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	}
 	client.path = pathAsSent(r)
 	out := outgoing(WithClient(withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...)), client), r, t, upgrade)
-	sending := watch(out, s.log)
+	sending := watch(out, r.Trailer, s.log)
 	resp, err := s.cfg.Transport.RoundTrip(out)
 	early.end()
 	if err != nil {
@@ -112,6 +112,11 @@ func refuseForm(r *http.Request) (*http.Response, bool) {
 		}
 	case !plainTarget(r), r.ProtoMajor == 2 && malformed(r):
 		a = response(r, problem(http.StatusBadRequest, "quotagate: the request's target cannot be read", nil))
+	case r.Header["Expect"] != nil && !plainExpect(r.Header["Expect"]):
+		a = response(r, problem(http.StatusExpectationFailed, "quotagate: the request expects what is not known here", nil))
+		if r.ProtoMajor == 1 { // whether its body comes is not certain
+			a.Header.Set("Connection", "close")
+		}
 	case lengthless(r):
 		a = response(r, problem(http.StatusLengthRequired, "quotagate: an HTTP/1.0 request of this method needs a Content-Length", nil))
 		a.Header.Set("Connection", "close")
@@ -144,7 +149,8 @@ func (t *target) named(hostport string) bool {
 		return true
 	}
 	host, port, err := splitTarget(hostport, t.scheme)
-	return err == nil && host == t.host && port == t.port
+	bracketed := hostport != "" && hostport[0] == '[' && !strings.Contains(host, ":")
+	return err == nil && host == t.host && port == t.port && !bracketed
 }
 
 // sameHost takes the Host off a request of HTTP/2, which has it beside its
@@ -219,7 +225,11 @@ func outgoing(ctx context.Context, r *http.Request, t *target, upgrade string) *
 	out := r.WithContext(ctx)
 	out.URL, out.RequestURI = &u, ""
 	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
-	out.Close, out.TLS, out.RemoteAddr, out.Pattern = false, nil, "", ""
+	out.TLS, out.RemoteAddr, out.Pattern = nil, "", ""
+	// A service that expects no body here may take it for the next request, so
+	// there is to be none.
+	out.Close = r.ContentLength != 0 && safe(r.Method)
+	out.Trailer = trailers(r)
 	if r.ContentLength == 0 {
 		out.Body = nil
 	}

@@ -36,6 +36,8 @@ type recordedRequest struct {
 	header []string // as they came
 	body   string
 	parts  int // chunks, 0 where the length was told
+
+	trailer []string
 }
 
 // value is a header's value, and whether there is exactly one.
@@ -186,7 +188,7 @@ func readStrictly(br *bufio.Reader) (*recordedRequest, error) {
 		if !codingOnce || coding != "chunked" {
 			return nil, faultError(fmt.Sprintf("Transfer-Encoding %q", coding))
 		}
-		q.parts, err = readChunks(br, &body)
+		q.parts, q.trailer, err = readChunks(br, &body)
 	case length != "":
 		n, bad := strconv.ParseUint(length, 10, 40)
 		if bad != nil || !lengthOnce || strings.Trim(length, "0123456789") != "" {
@@ -217,25 +219,25 @@ func readFields(br *bufio.Reader) (lines []string, err error) {
 	}
 }
 
-func readChunks(br *bufio.Reader, into io.Writer) (parts int, err error) {
+func readChunks(br *bufio.Reader, into io.Writer) (parts int, trailer []string, err error) {
 	for {
 		line, err := crlfLine(br)
 		if err != nil {
-			return parts, err
+			return parts, nil, err
 		}
 		size, bad := strconv.ParseUint(line, 16, 40)
 		if bad != nil || strings.Trim(line, "0123456789abcdefABCDEF") != "" {
-			return parts, faultError(fmt.Sprintf("a chunk's size %q", line))
+			return parts, nil, faultError(fmt.Sprintf("a chunk's size %q", line))
 		}
 		if size == 0 {
-			_, err := readFields(br) // trailers
-			return parts, err
+			trailer, err := readFields(br)
+			return parts, trailer, err
 		}
 		if _, err := io.CopyN(into, br, int64(size)); err != nil {
-			return parts, err
+			return parts, nil, err
 		}
 		if end, err := crlfLine(br); err != nil || end != "" {
-			return parts, errors.Join(err, faultError(fmt.Sprintf("%q behind a chunk", end)))
+			return parts, nil, errors.Join(err, faultError(fmt.Sprintf("%q behind a chunk", end)))
 		}
 		parts++
 	}

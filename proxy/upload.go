@@ -15,14 +15,18 @@ type upload struct {
 	io.ReadCloser
 	ended atomic.Bool
 	log   *slog.Logger
+	// What came behind the body, and what of it goes on.
+	came, trailer http.Header
 }
 
-// watch puts an upload in the place of a request's body; nil if it has none.
-func watch(out *http.Request, log *slog.Logger) *upload {
+// watch puts an upload in the place of a request's body, behind which came comes;
+// nil if it has none.
+func watch(out *http.Request, came http.Header, log *slog.Logger) *upload {
 	if out.Body == nil || out.Body == http.NoBody {
+		out.Trailer = nil
 		return nil
 	}
-	u := &upload{ReadCloser: out.Body, log: log}
+	u := &upload{ReadCloser: out.Body, log: log, came: came, trailer: out.Trailer}
 	out.Body = u
 	return u
 }
@@ -33,6 +37,9 @@ func (u *upload) Read(p []byte) (n int, err error) {
 		return 0, errPanicked
 	}
 	if err == io.EOF {
+		for name := range u.trailer {
+			u.trailer[name] = u.came[name]
+		}
 		u.ended.Store(true)
 	}
 	return n, err

@@ -6,11 +6,13 @@ package proxy_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,20 @@ type frameVector struct {
 	seen   int
 	origin []field // what the origin must have been sent; "" not at all
 	races  bool    // the handler's 400 may come before the reset
+	raw    bool    // the fields are all there are
+	line   string  // at the origin, if it is not that of the message
+
+	behind  []field // trailers
+	trailer string  // at the origin
+}
+
+// asUsual are the fields of a request, without those that are named.
+func asUsual(but ...string) []field {
+	usual := []field{{":method", "POST"}, {":scheme", "https"}, {":authority", "chat.example"}, {":path", "/send"}, {"authorization", "Bearer raw"}}
+	for _, name := range but {
+		usual = slices.DeleteFunc(usual, func(f field) bool { return f.name == name })
+	}
+	return usual
 }
 
 var frameVectors = []frameVector{
@@ -77,6 +93,51 @@ var frameVectors = []frameVector{
 	{name: "TRACE", fields: []field{{":method", "TRACE"}}, status: 405},
 	{name: "a pseudo field that nobody knows", fields: []field{{":x", "b"}}, body: theMessage},
 	{name: "a pseudo field behind the others", fields: []field{{"x-a", "b"}, {":path", "/send"}, {":method", "POST"}}, body: theMessage},
+	{name: "method twice", raw: true, fields: append([]field{{":method", "GET"}}, asUsual()...), body: theMessage},
+	{name: "path twice", raw: true, fields: append([]field{{":path", "/read"}}, asUsual()...), body: theMessage},
+	{name: "scheme twice", raw: true, fields: append([]field{{":scheme", "https"}}, asUsual()...), body: theMessage},
+	{name: "authority twice", raw: true, fields: append([]field{{":authority", "evil.example"}}, asUsual()...), body: theMessage},
+	{name: "no method", raw: true, fields: asUsual(":method"), body: theMessage},
+	{name: "an empty method", raw: true, fields: append([]field{{":method", ""}}, asUsual(":method")...), body: theMessage},
+	{name: "an empty path", raw: true, fields: append([]field{{":path", ""}}, asUsual(":path")...), body: theMessage},
+	{name: "neither authority nor host", raw: true, fields: asUsual(":authority"), body: theMessage, status: 421},
+	{name: "an empty authority", raw: true, fields: append([]field{{":authority", ""}}, asUsual(":authority")...), body: theMessage, status: 421},
+	{name: "a status", raw: true, fields: append([]field{{":status", "200"}}, asUsual()...), body: theMessage},
+	{name: "a protocol", raw: true, fields: append([]field{{":protocol", "websocket"}}, asUsual()...), body: theMessage},
+	{name: "a scheme that is a URL", fields: []field{{":scheme", "https://evil.example/x?"}}, body: theMessage},
+	{name: "a scheme of another kind", fields: []field{{":scheme", "ftp"}}, body: theMessage},
+	{name: "a scheme in capitals", fields: []field{{":scheme", "HTTPS"}}, body: theMessage},
+	{name: "a path of another host", fields: []field{{":path", "//evil.example/send"}}, body: "", status: 200, seen: 1, line: "POST //evil.example/send HTTP/1.1"},
+	{name: "tab in the path", fields: []field{{":path", "/send\tx"}}, body: theMessage},
+	{name: "NUL in the path", fields: []field{{":path", "/send\x00"}}, body: theMessage},
+	{name: "DEL in the path", fields: []field{{":path", "/send\x7f"}}, body: theMessage},
+	{name: "fragment in the query of the path", fields: []field{{":path", "/send?a#b"}}, body: theMessage, status: 400},
+	{name: "space in the query of the path", fields: []field{{":path", "/send?a b"}}, body: theMessage, status: 400},
+	{name: "authority with a path", fields: []field{{":authority", "chat.example/x"}}, body: theMessage, status: 421},
+	{name: "authority with a space", fields: []field{{":authority", "chat.example x"}}, body: theMessage, status: 421},
+	{name: "authority with another port", fields: []field{{":authority", "chat.example:444"}}, body: theMessage, status: 421},
+	{name: "authority in brackets", fields: []field{{":authority", "[chat.example]"}}, body: theMessage, status: 421},
+	{name: "authority with CRLF", fields: []field{{":authority", "chat.example\r\nX-A: b"}}, body: theMessage},
+	{name: "keep-alive", fields: []field{{"keep-alive", "timeout=5"}}, body: theMessage, status: 400},
+	{name: "proxy-connection", fields: []field{{"proxy-connection", "keep-alive"}}, body: theMessage, status: 400},
+	{name: "upgrade alone", fields: []field{{"upgrade", "h2c"}}, body: theMessage, status: 400},
+	{name: "te: trailers", fields: []field{{"te", "trailers"}}, body: theMessage, status: 200, seen: 1, origin: []field{{"Te", "trailers"}}},
+	{name: "te: trailers and more", fields: []field{{"te", "trailers, chunked"}}, body: theMessage, status: 400},
+	{name: "te twice", fields: []field{{"te", "trailers"}, {"te", "chunked"}}, body: theMessage, status: 400},
+	{name: "expect", fields: []field{{"expect", "x"}}, body: theMessage, status: 417},
+	{name: "CR in a value", fields: []field{{"x-a", "b\rX-B: c"}}, body: theMessage},
+	{name: "DEL in a value", fields: []field{{"x-a", "b\x7f"}}, body: theMessage},
+	{name: "white space around a value", fields: []field{{"x-a", " b\t"}}, body: theMessage, status: 200, seen: 1, origin: []field{{"X-A", "b"}}},
+	{name: "NUL in a name", fields: []field{{"x\x00a", "b"}}, body: theMessage},
+	{name: "8 bits in a name", fields: []field{{"x-\xe4", "b"}}, body: theMessage},
+	{name: "length -1", fields: []field{{"content-length", "-1"}}, body: theMessage, races: true},
+	{name: "length over 64 bits", fields: []field{{"content-length", "18446744073709551628"}}, body: theMessage, races: true},
+	{name: "length of two", fields: []field{{"content-length", "12, 12"}}, body: theMessage, races: true},
+	{name: "trailer that says who sends", fields: []field{{"trailer", "authorization"}}, body: theMessage, behind: []field{{"authorization", "Bearer eve"}}},
+	{name: "trailer of a cookie", fields: []field{{"trailer", "cookie, x-sum"}}, body: theMessage, behind: []field{{"cookie", "a=b"}, {"x-sum", "7"}, {"x-a", "b"}}, status: 200, seen: 1, trailer: "X-Sum: 7"},
+	{name: "trailer that is untold", body: theMessage, behind: []field{{"x-sum", "7"}}, status: 200, seen: 1},
+	{name: "trailer that is a pseudo field", body: theMessage, behind: []field{{":path", "/read"}}},
+	{name: "trailer with a capital", body: theMessage, behind: []field{{"X-A", "b"}}},
 	{name: "cookies in crumbs", fields: []field{{"cookie", "a=b"}, {"cookie", "c=d"}}, body: theMessage, status: 200, seen: 1, origin: []field{{"Cookie", "a=b; c=d"}}},
 }
 
@@ -87,7 +148,14 @@ func TestWhatOnlyHTTP2CanCarryReachesNoOrigin(t *testing.T) {
 	for i, v := range frameVectors {
 		t.Run(v.name, func(t *testing.T) {
 			seen, faults := len(origin.requests()), len(origin.faults())
-			status := w.framed(t).do(append([]field{{"authorization", fmt.Sprint("Bearer client", i)}}, v.fields...), v.body)
+			f := w.framed(t)
+			f.behind = v.behind
+			status := 0
+			if v.raw {
+				status = f.send(v.fields, v.body)
+			} else {
+				status = f.do(append([]field{{"authorization", fmt.Sprint("Bearer client", i)}}, v.fields...), v.body)
+			}
 			if status != v.status && !(v.races && status == 400) {
 				t.Errorf("answered %d, want %d", status, v.status)
 			}
@@ -99,8 +167,11 @@ func TestWhatOnlyHTTP2CanCarryReachesNoOrigin(t *testing.T) {
 				t.Errorf("the origin was sent what is no HTTP: %q", wrong)
 			}
 			for _, q := range got {
-				if q.line != "POST /send HTTP/1.1" || q.body != v.body {
+				if q.line != cmp.Or(v.line, "POST /send HTTP/1.1") || q.body != v.body {
 					t.Errorf("the origin read %q, %q", q.line, q.body)
+				}
+				if got := strings.Join(q.trailer, "\n"); got != v.trailer {
+					t.Errorf("the origin read the trailers %q", got)
 				}
 				for _, f := range append(v.origin, field{"Host", "chat.example"}) {
 					if value, _ := q.value(f.name); value != f.value && !strings.EqualFold(value, f.value) {
@@ -119,6 +190,8 @@ type framed struct {
 	block bytes.Buffer
 	enc   *hpack.Encoder
 	next  uint32
+
+	behind []field // trailers of what is sent next
 }
 
 // framed opens an intercepted connection that speaks HTTP/2.
@@ -166,9 +239,6 @@ func (w *world) tunnel(t *testing.T, target string) net.Conn {
 
 // do sends one request and returns its status, or 0 if it was reset.
 func (f *framed) do(fields []field, body string) int {
-	id := f.next
-	f.next += 2
-	f.block.Reset()
 	usual := []field{{":method", "POST"}, {":scheme", "https"}, {":authority", "chat.example"}, {":path", "/send"}}
 	pseudoLast := false
 	for _, given := range fields {
@@ -182,14 +252,26 @@ func (f *framed) do(fields []field, body string) int {
 			}
 		}
 	}
-	for _, one := range append(usual, fields...) {
-		if one.value != "" {
+	return f.send(slices.DeleteFunc(append(usual, fields...), func(one field) bool { return one.value == "" }), body)
+}
+
+// send is do with no other fields than these.
+func (f *framed) send(fields []field, body string) int {
+	id := f.next
+	f.next += 2
+	block := func(fields []field) []byte {
+		f.block.Reset()
+		for _, one := range fields {
 			f.enc.WriteField(hpack.HeaderField{Name: one.name, Value: one.value})
 		}
+		return f.block.Bytes()
 	}
-	err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: body == ""})
+	err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields), EndHeaders: true, EndStream: body == ""})
 	if err == nil && body != "" {
-		err = f.WriteData(id, true, []byte(body))
+		err = f.WriteData(id, f.behind == nil, []byte(body))
+	}
+	if err == nil && f.behind != nil {
+		err = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block(f.behind), EndHeaders: true, EndStream: true})
 	}
 	if err != nil {
 		return 0

@@ -44,6 +44,10 @@ func meaningOf(name string) meaning {
 	return itself
 }
 
+// Steers reports a header, by its canonical name, by which some servers take
+// another method or another path for a request's own.
+func Steers(name string) bool { return meaningOf(name) != itself }
+
 // elsewhere notes whether a path that a header gives would be a message that
 // the request's own path is not.
 func (m *matcher) elsewhere(s *Sighting, entries []*hostEntry) {
