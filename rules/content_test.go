@@ -86,3 +86,14 @@ limits: [{name: words, on: mail.mail, content: {forbid: ['(?i)[a-z]+ number (is|
 		t.Errorf("it took %s", took)
 	}
 }
+
+func TestAReaderOfJSONThatIsPutBackHasNoText(t *testing.T) {
+	r := readerOf([]byte(`{"text":"secret"}`))
+	if _, err := r.ReadToken(); err != nil {
+		t.Fatal(err)
+	}
+	r.done()
+	if left := string(r.text.Bytes()) + string(r.UnreadBuffer()); left != "" {
+		t.Errorf("kept: %s", left)
+	}
+}
