@@ -151,7 +151,7 @@ func TestAResumedAccountDoesNotWaitForItsServicesCounter(t *testing.T) {
 
 func TestRulesThatRefuseEndTheWaitForAServicesCounter(t *testing.T) {
 	for limit, word := range map[string]string{
-		"allow: 0, per: day":  "chat.all",
+		"allow: 0, per: day":   "chat.all",
 		"pace: 60s, wait: 10s": "chat.all",
 	} {
 		w, q, _ := waiting(t, "pace: 60s, wait: 5m", "bert")

@@ -33,9 +33,10 @@ type opKind string
 
 const (
 	opReserve opKind = "reserve"
-	opLook    opKind = "look"  // a dry request
-	opAgain   opKind = "again" // the request of an earlier step, as it was
-	opBack    opKind = "back"  // a request, given back at once
+	opLook    opKind = "look"   // a dry request
+	opAgain   opKind = "again"  // the request of an earlier step, as it was
+	opBack    opKind = "back"   // a request, given back at once
+	opSooner  opKind = "sooner" // an earlier request again, without some limits, only for the better
 	opCancel  opKind = "cancel"
 	opItems   opKind = "items"
 	opKeep    opKind = "keep"
@@ -113,7 +114,14 @@ func (h *historian) next() turn {
 		return h.request(opBack)
 	case n < 63 && len(h.made) > 0:
 		s := turn{ID: h.made[max(0, len(h.made)-1-h.roll(8))]}
-		switch h.roll(6) {
+		switch h.roll(8) {
+		case 6, 7:
+			s.Op, s.Request = opSooner, h.again(s.ID)
+			s.Request.Replace, s.Request.Sooner, s.Request.Dry = true, true, h.roll(4) == 0
+			left := pick(h, 0, 0, 1+h.roll(len(worldLimits)))
+			s.Request.Claims = slices.DeleteFunc(s.Request.Claims, func(cl Claim) bool {
+				return left > 0 && slices.IndexFunc(worldLimits, func(l Claim) bool { return l.Limit == cl.Limit })%left == 0
+			})
 		case 0:
 			s.Op = opItems
 			s.Items = []int{h.roll(2)}
@@ -405,13 +413,17 @@ func (p *player) play(ctx context.Context, s turn) (answers []answer) {
 	}
 	reserve := func(r Request) {
 		d, err := p.Reserve(ctx, r)
-		if d.Verdict == Booked && !r.Dry {
+		switch {
+		case r.Dry || err != nil:
+		case d.Verdict == Booked:
 			p.booked[r.ID] = d.At
+		case r.Replace:
+			delete(p.booked, r.ID)
 		}
 		said("reserve "+r.ID, d, err)
 	}
 	switch s.Op {
-	case opReserve, opLook, opAgain:
+	case opReserve, opLook, opAgain, opSooner:
 		reserve(s.Request)
 	case opBack:
 		reserve(s.Request)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -56,6 +57,8 @@ func (x *trial) turn(s turn) {
 				x.Fatalf("turn %d: the same id again: %+v", x.turns, d)
 			}
 		}
+	case opSooner:
+		x.sooner(s)
 	case opBack:
 		probe := s.Request
 		probe.Dry = true
@@ -120,6 +123,49 @@ func (x *trial) look(r Request) Decision {
 		x.Fatal(err)
 	}
 	return d
+}
+
+// sooner: a booking that is decided anew for the better loses nothing, and nor
+// does anybody else.
+func (x *trial) sooner(s turn) {
+	m, e := x.model, x.model.find(s.ID)
+	if e == nil {
+		return
+	}
+	before, slots := x.store.image(), x.store.slots(s.ID)
+	d := x.play(s)[0].Decision
+	if after := x.store.slots(s.ID); !maps.Equal(slots, after) {
+		x.Fatalf("turn %d: %s went sooner, and others were moved: %v, were %v", x.turns, s.ID, after, slots)
+	}
+	if d.Repeated || s.Request.Dry {
+		if !bytes.Equal(before, x.store.image()) || d.Repeated && d.At != e.slot {
+			x.Fatalf("turn %d: %s, due at t0%+d, was not left as it is: %+v", x.turns, s.ID, e.slot-t0, d)
+		}
+		return
+	}
+	if e.fired || d.Verdict > Booked && d.Verdict != Refused || d.Verdict <= Booked && d.At >= e.slot && e.slot > m.now {
+		x.Fatalf("turn %d: %s, due at t0%+d, on its way %v: %+v", x.turns, s.ID, e.slot-t0, e.fired, d)
+	}
+	arrived := e.arrived
+	m.giveBack(e, func(*taken) bool { return true })
+	m.events = slices.DeleteFunc(m.events, func(o *spent) bool { return o == e })
+	if d.Verdict == Refused {
+		x.short["refused for itself"]++
+		return
+	}
+	x.short["sooner"]++
+	m.take(&s.Request, &d).arrived = arrived
+}
+
+// slots are those of all that waits but one.
+func (m *Memory) slots(but string) map[string]int64 {
+	slots := map[string]int64{}
+	for id, res := range m.engine.live {
+		if id != but && res.state != gone {
+			slots[id] = res.slot
+		}
+	}
+	return slots
 }
 
 func (x *trial) reserve(s turn) {

@@ -47,7 +47,7 @@ func TestNothingIsEverOverWhateverThePauses(t *testing.T) {
 		var order []string // of arrival at the pace
 		for range rapid.IntRange(20, 120).Draw(t, "ops") {
 			now := clock.ms
-			switch rapid.IntRange(0, 7).Draw(t, "op") {
+			switch rapid.IntRange(0, 8).Draw(t, "op") {
 			case 0, 1, 2, 3:
 				n++
 				id := fmt.Sprint(n)
@@ -66,6 +66,24 @@ func TestNothingIsEverOverWhateverThePauses(t *testing.T) {
 					h = nil
 				}
 				_ = store.Pause(ctx, "anna", h)
+			case 8:
+				if len(order) > 0 {
+					e := past[rapid.SampledFrom(order).Draw(t, "asked")]
+					if res := store.engine.live[e.id]; e.fired || res == nil || res.state != booked {
+						continue
+					}
+					claims := make([]Claim, len(e.claims))
+					for i := range claims {
+						claims[i] = e.claims[i].Claim
+						claims[i].renew(now)
+					}
+					was := store.engine.live[e.id].slot
+					d, err := store.Reserve(ctx, Request{ID: e.id, Account: "anna", Claims: claims, Replace: true, Sooner: true})
+					if err != nil || d.Verdict > Booked || d.At > was && d.At > now {
+						t.Fatalf("%s, due at t0%+d: %+v, %v", e.id, was-t0, d, err)
+					}
+					e.slot, e.fired = d.At, d.Verdict == Go
+				}
 			case 5:
 				if len(order) > 0 {
 					i := rapid.IntRange(0, len(order)-1).Draw(t, "cancelled")

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func sharedHistory(seed uint64) []turn {
 		if step.Op == opKeep {
 			kept[step.ID] = true
 		}
-		if step.Op != opAgain || !kept[step.ID] {
+		if step.Op != opAgain && step.Op != opSooner || !kept[step.ID] {
 			history = append(history, step)
 		}
 	}
@@ -96,8 +97,9 @@ func compareStores(t *testing.T, c *fakeClock, judge Store, stores map[string]St
 }
 
 // plain leaves out what a store need not say: the holds where nobody looked, by
-// which of its names an account went when it was charged, and what would have
-// been used of accounts that did not become one.
+// which of its names an account went when it was charged, what would have been
+// used of accounts that did not become one, and what a limit allowed that is not
+// asked any more.
 func (a *answer) plain(r *Request) {
 	d := &a.Decision
 	if !r.Dry {
@@ -108,5 +110,11 @@ func (a *answer) plain(r *Request) {
 	}
 	if len(r.Aliases) > 0 && d.Verdict > Booked {
 		d.Uses = nil
+	}
+	if d.Repeated && r.Sooner && d.Verdict == Go { // what went is asked about with other limits
+		d.Uses = slices.Clone(d.Uses)
+		for i := range d.Uses {
+			d.Uses[i].Allow = 0
+		}
 	}
 }
