@@ -35,7 +35,7 @@ func (s *Server) tunnel(r *http.Request, conn net.Conn, t target) {
 	}
 	ctx, cancel := context.WithCancel(withVia(context.WithoutCancel(r.Context()), t.via))
 	defer cancel()
-	upstream, err := s.cfg.Dial(ctx, "tcp", t.addr())
+	upstream, err := s.cfg.Dial(ctx, "tcp", t.addr)
 	if err != nil {
 		f := failureOf(err)
 		s.countRefused(err)

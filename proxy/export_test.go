@@ -22,9 +22,10 @@ func TakeSeats(e *Enforcer) (leave func()) {
 // Intercepted serves requests as if they came from inside a connection to host
 // that is intercepted.
 func (s *Server) Intercepted(host string) http.HandlerFunc {
-	t := &target{scheme: "https", host: host, port: 443, client: &Client{Addr: "127.0.0.1:1"}, tally: &tally{limits: &s.limits}}
+	t := newTarget("https", host, 443)
+	t.client, t.tally = &Client{Addr: "127.0.0.1:1"}, &tally{limits: &s.limits}
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.inner.Handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, t)))
+		s.inner.Handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, &t)))
 	}
 }
 

@@ -75,7 +75,8 @@ func (s *Server) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAc
 		ctx.Resp = failed(ctx.Req, err, "")
 		return goproxy.RejectConnect, host
 	}
-	t := target{scheme: "https", host: name, port: port, client: client, conn: socketOf(ctx.Req.Context()), via: ctx.Req.Header["Via"]}
+	t := newTarget("https", name, port)
+	t.client, t.conn, t.via = client, socketOf(ctx.Req.Context()), ctx.Req.Header["Via"]
 	action := s.tunnel
 	if name == InternalHost || s.cfg.Rules().Names(name) {
 		action = s.intercept
@@ -98,13 +99,16 @@ type target struct {
 	scheme string
 	host   string // normalised, without brackets
 	port   uint16
+	addr   string // host:port
 	client *Client
 	conn   net.Conn // the client's socket
 	via    []string // the proxies before us, as its CONNECT names them
 	tally  *tally   // of an intercepted connection
 }
 
-func (t *target) addr() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
+func newTarget(scheme, host string, port uint16) target {
+	return target{scheme: scheme, host: host, port: port, addr: net.JoinHostPort(host, strconv.Itoa(int(port)))}
+}
 
 type socketKey struct{}
 
@@ -241,7 +245,9 @@ func (s *Server) serveAbsolute(w http.ResponseWriter, r *http.Request) {
 		writeResponse(w, failed(r, &PortError{Host: host, Port: port}, ""))
 		return
 	}
-	s.serve(w, r, &target{scheme: r.URL.Scheme, host: host, port: port, client: client, conn: socketOf(r.Context())})
+	t := newTarget(r.URL.Scheme, host, port)
+	t.client, t.conn = client, socketOf(r.Context())
+	s.serve(w, r, &t)
 }
 
 // notAProxyRequest answers somebody who opened the proxy's address itself.

@@ -43,47 +43,71 @@ func misdirected(w http.ResponseWriter, r *http.Request) {
 		"quotagate: the request's Host is not the host that the connection was opened for", nil)))
 }
 
+// An errand is one request on its way through a Server.
+type errand struct {
+	early   earlyAnswers
+	client  Client
+	out     *http.Request
+	sending *upload
+	upgrade string // the protocol that it asks to switch to, or ""
+}
+
 // serve sends one request on and its answer back. Everything that the rules
-// could see passes here.
+// could see passes here. It may wait for hours on its stack, so what happens
+// before and after that has functions of its own.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	s.Counts.Requests.Add(1)
+	e := s.accept(w, r, t)
+	if e == nil {
+		return
+	}
+	defer e.early.end()
+	resp, err := s.cfg.Transport.RoundTrip(e.out)
+	e.early.end()
+	s.answer(w, r, t, e, resp, err)
+}
+
+// accept makes an errand of a request, or refuses it: nil.
+//
+//go:noinline
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, t *target) *errand {
 	if refused := s.admit(r, t.client); refused != nil {
 		writeResponse(w, refused)
-		return
+		return nil
 	}
 	if s.looped(r) {
 		writeResponse(w, failed(r, ErrLoop, ""))
-		return
+		return nil
 	}
 	if err := s.egress(t.host); err != nil {
 		writeResponse(w, failed(r, err, ""))
-		return
+		return nil
 	}
 	if a, ok := refuseForm(r); !ok {
 		writeResponse(w, a)
-		return
+		return nil
 	}
-	upgrade := ""
+	e := &errand{early: earlyAnswers{w: w, log: s.log}, client: *t.client}
 	if r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) { // others have no such thing (RFC 9110, 7.8)
-		upgrade = upgradeType(r.Header)
+		e.upgrade = upgradeType(r.Header)
 	}
-	own := &struct { // in one piece
-		early  earlyAnswers
-		client Client
-	}{earlyAnswers{w: w, log: s.log}, *t.client}
-	early, client := &own.early, &own.client
-	defer early.end()
 	if r.ProtoAtLeast(1, 1) {
-		client.informational = early.pass
+		e.client.informational = e.early.pass
 	}
 	if r.ProtoMajor == 1 {
-		client.conn = t.conn
+		e.client.conn = t.conn
 	}
-	client.path = pathAsSent(r)
-	out := outgoing(WithClient(withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...)), client), r, t, upgrade)
-	sending := watch(out, r.Trailer, s.log)
-	resp, err := s.cfg.Transport.RoundTrip(out)
-	early.end()
+	e.client.path = pathAsSent(r)
+	ctx := withVia(r.Context(), append(slices.Clip(t.via), r.Header["Via"]...))
+	e.out = outgoing(WithClient(ctx, &e.client), r, t, e.upgrade)
+	e.sending = watch(e.out, r.Trailer, s.log)
+	return e
+}
+
+// answer gives the client what became of its request.
+//
+//go:noinline
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, t *target, e *errand, resp *http.Response, err error) {
 	if err != nil {
 		s.fail(w, r, t, err)
 		return
@@ -93,11 +117,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t *target) {
 		s.visited(t, resp.StatusCode)
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		s.switchProtocols(w, r, resp, upgrade)
+		s.switchProtocols(w, r, resp, e.upgrade)
 		return
 	}
 	dropHopByHop(resp.Header)
-	sending.answerMeanwhile(w, r, resp)
+	e.sending.answerMeanwhile(w, r, resp)
 	writeResponse(w, resp)
 }
 
@@ -220,7 +244,7 @@ func outgoing(ctx context.Context, r *http.Request, t *target, upgrade string) *
 	u := *r.URL
 	// Where it goes is the target, as it was checked, whatever way the client
 	// spells it; Host stays as it came.
-	u.Scheme, u.Host = t.scheme, t.addr()
+	u.Scheme, u.Host = t.scheme, t.addr
 	u.User, u.Fragment = nil, ""
 	out := r.WithContext(ctx)
 	out.URL, out.RequestURI = &u, ""
@@ -244,11 +268,15 @@ func outgoing(ctx context.Context, r *http.Request, t *target, upgrade string) *
 	return out
 }
 
-// hopByHop are the fields that concern one connection (RFC 9110, 7.6.1, and
+// hopByHop reports the fields that concern one connection (RFC 9110, 7.6.1, and
 // those that older clients still send).
-var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate",
-	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate",
+		"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
 }
 
 // dropHopByHop removes them, and those that Connection names. "TE: trailers"
@@ -264,8 +292,10 @@ func dropHopByHop(h http.Header) {
 		}
 	}
 	trailers := httpguts.HeaderValuesContainsToken(h["Te"], "trailers")
-	for _, name := range hopByHop {
-		delete(h, name)
+	for name := range h {
+		if hopByHop(name) {
+			delete(h, name)
+		}
 	}
 	if trailers {
 		h["Te"] = []string{"trailers"}

@@ -135,7 +135,7 @@ func (s *Server) nameless(ctx context.Context, t target, h hello, upstream net.A
 	if s.cfg.Addresses == nil || h.tls && h.name != "" {
 		return false
 	}
-	at, err := netip.ParseAddrPort(t.addr())
+	at, err := netip.ParseAddrPort(t.addr)
 	if to, ok := upstream.(*net.TCPAddr); err != nil && ok {
 		at, err = to.AddrPort(), nil
 	}
