@@ -195,6 +195,13 @@ func twilioSend() send {
 			{name: "a type in capitals", headers: "Content-Type: Application/X-WWW-Form-URLEncoded", want: 1},
 			{name: "a malformed type", headers: asForm + "; charset", want: 1},
 			{name: "gzip", headers: "Content-Encoding: gzip", body: gzipped("To=1&Body=hi"), want: 1},
+			{name: "another's send, his host in X-Forwarded-Host", target: "/v3/mail/send", headers: "X-Forwarded-Host: api.sendgrid.com", want: refused},
+			{name: "another's send, his host in X-Forwarded-Host, behind its own", target: "/v3/mail/send", headers: "X-Forwarded-Host: api.twilio.com, API.SendGrid.com.:443", want: refused},
+			{name: "another's send, his host in X_Host", target: "/v3/mail/send", headers: "X_Host: api.sendgrid.com", want: refused},
+			{name: "another's send, his host in Forwarded", target: "/v3/mail/send", headers: "Forwarded: for=192.0.2.1;Host=\"api.sendgrid.com:443\"", want: refused},
+			{name: "another's host, no send of his", headers: "X-Forwarded-Host: api.sendgrid.com", want: 1},
+			{name: "its own host in X-Forwarded-Host", headers: "X-Forwarded-Host: api.twilio.com", want: 1},
+			{name: "another's read, his host in X-Forwarded-Host", target: "/v3/templates", headers: "X-Forwarded-Host: api.sendgrid.com", want: nothing},
 			{name: "a read", method: "GET", bare: true, want: nothing},
 		},
 	}

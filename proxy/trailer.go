@@ -17,7 +17,7 @@ import (
 func mayTrail(r *http.Request, name string) bool {
 	_, twice := r.Header[name]
 	return !twice && httpguts.ValidTrailerHeader(name) && !rules.Steers(name) &&
-		name != "Cookie" && name != "Forwarded" && name != "Upgrade" && name != "Via" // which are not in that list
+		name != "Cookie" && name != "Upgrade" && name != "Via" // which are not in that list
 }
 
 // trailers are the fields that go behind the body to the service: of those that

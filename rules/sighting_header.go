@@ -1,9 +1,9 @@
 package rules
 
-// Headers by which some servers take another method or another path for the
+// Headers by which some servers take another method, path or host for the
 // request's own. With another method a request counts as either. With another
-// path that would be a message it is refused: nobody can say who sends what to
-// whom, and no client of these services needs one.
+// path or host by which it would be another message it is refused: nobody can say
+// who sends what to whom, and no client of these services needs one.
 
 import (
 	"net/http"
@@ -18,6 +18,7 @@ const (
 	itself meaning = iota
 	anotherMethod
 	anotherPath
+	anotherHost
 )
 
 // meaningOf is that of a header. To servers that take headers for variables
@@ -27,8 +28,9 @@ const (
 // Symfony (CVE-2018-14773) and Zend (ZF2018-01) took from anybody; X-Script-Name
 // is that of Werkzeug's snippets, SCRIPT_NAME and PATH_INFO gunicorn's
 // forwarder_headers; the others are those that scanners of such faults try and
-// that gateways (Envoy, Kong, Traefik, ingress-nginx, Spring) write. Read
-// 2026-11-22.
+// that gateways (Envoy, Kong, Traefik, ingress-nginx, Spring) write. Of the hosts:
+// by X-Forwarded-Host Rails, Laravel and Django route where they are told to trust
+// it, by the others what scanners try; Forwarded is RFC 7239. Read 2026-11-22.
 func meaningOf(name string) meaning {
 	if strings.IndexByte(name, '_') >= 0 {
 		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
@@ -40,27 +42,72 @@ func meaningOf(name string) meaning {
 		"X-Forwarded-Path", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Url", "X-Envoy-Original-Path",
 		"X-Request-Uri", "X-Request-Url", "X-Real-Uri", "X-Real-Url", "X-Http-Destinationurl", "X-Script-Name", "Script-Name", "Path-Info":
 		return anotherPath
+	case "X-Forwarded-Host", "X-Forwarded-Server", "X-Host", "X-Original-Host", "X-Http-Host-Override", "Forwarded":
+		return anotherHost
 	}
 	return itself
 }
 
 // Steers reports a header, by its canonical name, by which some servers take
-// another method or another path for a request's own.
+// another method, path or host for a request's own.
 func Steers(name string) bool { return meaningOf(name) != itself }
 
-// elsewhere notes whether a path that a header gives would be a message that
-// the request's own path is not.
+// elsewhere notes whether the request would be a message that it is not, by a path
+// or a host that a header gives.
 func (m *matcher) elsewhere(s *Sighting, entries []*hostEntry) {
 	for name, lines := range s.call.Header {
-		if meaningOf(name) != anotherPath {
-			continue
-		}
-		for _, line := range lines {
-			for _, path := range s.call.pathsBy(line) {
-				m.try(s, entries, path)
+		switch meaningOf(name) {
+		case anotherPath:
+			for _, line := range lines {
+				for _, path := range s.call.pathsBy(line) {
+					m.try(s, entries, path)
+				}
+			}
+		case anotherHost:
+			for _, line := range lines {
+				for part := range strings.FieldsFuncSeq(line, betweenHosts) {
+					m.tryHost(s, part)
+				}
 			}
 		}
 	}
+}
+
+// betweenHosts is what stands between the hosts of a list, and between them and
+// what else RFC 7239 has: its pairs, and the quotes around their values.
+func betweenHosts(r rune) bool { return strings.ContainsRune(",;=\" \t", r) }
+
+// tryHost looks for messages in the request as it stands, at another host.
+func (m *matcher) tryHost(s *Sighting, host string) {
+	name, port := splitHost(host)
+	if port == "" {
+		port = anyPort
+	}
+	if own, _ := splitHost(s.call.Host); name == "" || name == own {
+		return
+	}
+	there := Sighting{set: s.set, call: s.call}
+	var buf [4]*hostEntry
+	var found [16]int32
+	list, n := readings(s.call.Path)
+	for _, e := range m.hosts.find(name, port, buf[:0]) {
+		for _, r := range list[:n] {
+			path := normalisePath(s.call.Path, r)
+			for _, i := range e.paths.walk(path[1:], found[:0]) {
+				there.consider(m.leaves[i], path)
+			}
+		}
+	}
+	for _, c := range there.candidates {
+		s.otherPath = s.otherPath || !s.knows(c)
+	}
+}
+
+// knows reports whether a message is one that the request is by itself.
+func (s *Sighting) knows(c candidate) bool {
+	return slices.ContainsFunc(s.candidates, func(own candidate) bool {
+		return own.sameMessage(c) && !own.contradicts(c)
+	})
 }
 
 // pathsBy are the paths that a header may give a call: its value, its value in
@@ -102,13 +149,10 @@ func (m *matcher) try(s *Sighting, entries []*hostEntry, path string) {
 					continue
 				}
 				c := candidate{leaf: l, path: path}
-				known := slices.ContainsFunc(s.candidates, func(own candidate) bool {
-					return own.sameMessage(c) && !own.contradicts(c)
-				})
-				s.otherPath = s.otherPath || !known
+				s.otherPath = s.otherPath || !s.knows(c)
 			}
 		}
 	}
 }
 
-var errOtherPath = unreadable("one of its headers gives another path than its own, and that one would be a message: servers differ in which they take")
+var errOtherPath = unreadable("one of its headers gives another path or host than its own, and there it would be a message: servers differ in which they take")
