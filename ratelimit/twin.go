@@ -23,7 +23,7 @@ type mark struct {
 // or through within the last day.
 func (g *engine) twin(account string, r *Request, now int64) (open *reservation, through bool, err error) {
 	rec, err := g.shelf.load(account, markKey(r.Same))
-	if err != nil || rec == nil || rec.mark.at == 0 {
+	if err != nil || rec == nil || rec.mark.at+day24 <= now { // the sweep forgets it then
 		return nil, false, err
 	}
 	if res, ok := g.live[rec.mark.id]; ok && res.same == r.Same && res.state != moot {
@@ -32,7 +32,7 @@ func (g *engine) twin(account string, r *Request, now int64) (open *reservation,
 		}
 		return res, false, nil
 	}
-	return nil, rec.mark.at+day24 > now, nil
+	return nil, true, nil
 }
 
 func (g *engine) setMark(account, key, id string, now int64) error {
