@@ -1,15 +1,12 @@
 package proxy
 
 import (
+	"errors"
 	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// tcpEstablished is the state in which neither side has closed (TCP_ESTABLISHED,
-// linux/include/net/tcp_states.h).
-const tcpEstablished = 1
 
 // watches: it is known here who leaves, without reading.
 const watches = true
@@ -24,10 +21,17 @@ func hungUp(c *net.TCPConn) error {
 	return raw.Read(closed)
 }
 
-// closed reports whether the other side has closed its half of a connection.
+// closed reports whether the other side has closed its half of a connection. The
+// state in TCP_INFO does not tell: of MPTCP, which Go's listeners take, it is
+// that of one way of several, and stays (Linux 6.18, 2026-11).
 func closed(fd uintptr) bool {
-	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-	return err == nil && info.State != tcpEstablished
+	ask := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	for {
+		n, err := unix.Poll(ask[:], 0)
+		if !errors.Is(err, unix.EINTR) { // who waits is not asked again
+			return err == nil && n > 0
+		}
+	}
 }
 
 // gone reports whether the other side has closed its half of the connection.

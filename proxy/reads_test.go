@@ -14,11 +14,16 @@ import (
 func newSocketPair(t *testing.T) (*socket, *net.TCPConn) {
 	t.Helper()
 	client, conn := tcpPair(t)
+	return newSocket(t, client, conn), client
+}
+
+func newSocket(t *testing.T, client, conn *net.TCPConn) *socket {
+	t.Helper()
 	s := New(Config{})
 	k := &socket{TCPConn: conn, server: s}
 	s.census.enter(k.from)
 	t.Cleanup(func() { client.Close(); conn.Close(); s.Close() })
-	return k, client
+	return k
 }
 
 const (
@@ -94,9 +99,13 @@ func watched(t *testing.T) (k *socket, client *net.TCPConn, left context.Context
 		t.Skip("who leaves is not known by the socket here: net/http reads")
 	}
 	k, client = newSocketPair(t)
-	ctx := leaves(context.Background(), k.server.spoken(k))
+	return k, client, watchedBy(t, k)
+}
+
+func watchedBy(t *testing.T, k *socket) (left context.Context) {
+	left = leaves(context.Background(), k.server.spoken(k))
 	t.Cleanup(func() { k.Close(); k.unwatch() })
-	return k, client, ctx
+	return left
 }
 
 func hasLeft(t *testing.T, left context.Context) {
@@ -133,6 +142,35 @@ func TestWhoLeavesIsNoticedWithoutReading(t *testing.T) {
 			})
 		}
 	}
+	t.Run("over MPTCP", func(t *testing.T) { // where the system has it
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		var several net.Dialer
+		several.SetMultipathTCP(true)
+		client, err := several.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := newSocket(t, client.(*net.TCPConn), conn.(*net.TCPConn))
+		left := watchedBy(t, k)
+		k.stepAside()
+		k.attend()
+		if gone(k) {
+			t.Error("a client that stays was taken to have left")
+		}
+		client.Close()
+		hasLeft(t, left)
+		if !gone(k) {
+			t.Error("a client that left is taken to be there")
+		}
+	})
 	t.Run("closed on our side", func(t *testing.T) {
 		k, _, left := watched(t)
 		k.stepAside()
