@@ -17,7 +17,8 @@ const soon = 100 * time.Millisecond
 // stepAside answers a read of one byte, which is how net/http's reader begins
 // beside a handler: the first of a request is told that nothing came, and that
 // reader ends. It may have been another read that had room for one byte; that
-// asks again, as it must where nothing came.
+// asks again, as it must where nothing came, and nobody is watched beside it or
+// the reader that comes later.
 func (c *socket) stepAside() bool {
 	r := &c.reads
 	if !c.server.watches {
@@ -26,6 +27,7 @@ func (c *socket) stepAside() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.aside || r.never {
+		r.itself = r.aside
 		return false
 	}
 	r.aside = true
@@ -53,7 +55,7 @@ func (c *socket) attend() {
 func (c *socket) rest() {
 	c.reads.mu.Lock()
 	defer c.reads.mu.Unlock()
-	c.reads.aside, c.reads.watch = false, false
+	c.reads.aside, c.reads.watch, c.reads.itself = false, false, false
 }
 
 // release ends the watching for good: others read from now on.
@@ -67,7 +69,7 @@ func (c *socket) release() {
 // begin begins the watch. The lock is held.
 func (c *socket) begin() {
 	r := &c.reads
-	if r.watching.Load() != nil || r.left == nil {
+	if r.watching.Load() != nil || r.left == nil || r.itself {
 		return
 	}
 	done := make(chan struct{})
@@ -127,6 +129,6 @@ func leaves(ctx context.Context, c net.Conn) context.Context {
 	r := &s.below().reads
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.left, r.never, r.aside, r.watch = left, false, false, false
+	r.left, r.never, r.aside, r.watch, r.itself = left, false, false, false, false
 	return ctx
 }

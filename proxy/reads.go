@@ -23,9 +23,10 @@ type reads struct {
 	// that the socket has, which is never later; 0: none.
 	wanted, set time.Duration
 
-	aside bool // net/http's reader beside the handler was sent away
-	watch bool // who leaves is looked for as soon as that is so
-	never bool // the connection is no longer net/http's
+	aside  bool // net/http's reader beside the handler was sent away
+	watch  bool // who leaves is looked for as soon as that is so
+	itself bool // what was sent away was another, so that reader notices who leaves
+	never  bool // the connection is no longer net/http's
 	// watching is closed when the watch that is on has ended; nil: none is.
 	watching atomic.Pointer[chan struct{}]
 	end      bool // it is to end

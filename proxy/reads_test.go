@@ -213,3 +213,28 @@ func TestAWatchIsInNoReadersWay(t *testing.T) {
 		t.Error("a connection that net/http gave away is watched")
 	}
 }
+
+// Beside a reader a watch would keep the socket's bytes from it.
+func TestNobodyIsWatchedBesideAReaderThatHadRoomForOneByte(t *testing.T) {
+	k, client, left := watched(t)
+	conn := k.server.spoken(k)
+	buf := make([]byte, 1)
+	if n, err := conn.Read(buf); n != 0 || err != nil { // as bufio does behind 4095 bytes of a header
+		t.Fatalf("%d, %v", n, err)
+	}
+	client.Write([]byte("ab"))
+	if n, err := conn.Read(buf); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if k.attend(); k.reads.watching.Load() != nil {
+		t.Error("the client is watched")
+	}
+	if n, err := conn.Read(buf); n != 1 || err != nil || buf[0] != 'b' || left.Err() != nil {
+		t.Errorf("%q, %d, %v, %v", buf, n, err, left.Err())
+	}
+	k.rest()
+	k.attend()
+	if conn.Read(buf); k.reads.watching.Load() == nil {
+		t.Error("the client is not watched in its next request")
+	}
+}
