@@ -59,7 +59,7 @@ func (g *engine) attempt(account string, wide *record, r *Request, from int64, p
 		return Decision{}, nil, err
 	}
 	ds := g.demands
-	if place > 0 {
+	if place > 0 && g.gaps {
 		for i := range ds {
 			ds[i].placed = true
 		}

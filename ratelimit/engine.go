@@ -36,6 +36,7 @@ type engine struct {
 
 	exports map[*exporting]bool // on their way
 
+	gaps     bool  // who has a place may use those before the ones behind it: Request.Sooner
 	adopted  bool  // an identity came to stand for another account
 	failed   error // of a record that a kind asked for
 	undoable bool
@@ -65,9 +66,12 @@ func (g *engine) reserve(r *Request) (Decision, error) {
 	}
 	var place uint64 // in the queue, if it has one already
 	if r.Replace && r.Sooner {
-		if d, tried, err := g.sooner(r, now); tried && (r.Dry || d.Repeated) || err != nil {
+		d, tried, err := g.sooner(r, now)
+		if tried && (r.Dry || d.Repeated) || err != nil {
 			return d, err
 		}
+		g.gaps = tried
+		defer func() { g.gaps = false }()
 	}
 	if res, ok := g.live[r.ID]; ok && !r.Dry {
 		if !r.Replace {

@@ -55,6 +55,7 @@ func (g *engine) tryReplace(account string, r *Request, res *reservation, now in
 		r.Arrived = res.arrived
 	}
 	trial := g.sketch(account, nil)
+	trial.gaps = true
 	trial.attend(g, account, r.Claims)
 	if q := g.queues[account]; q != nil {
 		for _, other := range q.list {

@@ -6,8 +6,8 @@ local H = decode(ARGV[2])
 local names = H[1]
 local accounts, kinds = {}, {}
 -- asked is what the demands of an attempt have in common: me (the account), id,
--- frac, and the place in the queue (0 its end): who has one may use a gap before
--- those behind it.
+-- frac, the place in the queue (0 its end), and gaps: who has a place may use a gap
+-- before those behind it, because that is only for the better.
 local asked = {}
 local clock = now -- the server's, before any account's
 

@@ -75,7 +75,7 @@ local function rolling(k)
       if not c then
         return slot
       end
-      if asked.place > 0 and allow <= 2000 and exact(c, span) then
+      if asked.gaps and asked.place > 0 and allow <= 2000 and exact(c, span) then
         return gap(c, span, allow, cost, slot)
       end
       local used, i = c.total, 1

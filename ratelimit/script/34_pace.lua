@@ -57,7 +57,7 @@ local function pace(k)
   end
 
   function k.earliest(c, d, at)
-    if c and asked.place > 0 then
+    if c and asked.gaps and asked.place > 0 then
       return gap(c, d.A[d.b], d.A[d.b + 1], d.cost, at)
     end
     if c then

@@ -119,6 +119,7 @@ local function reserve()
       if sooner and res and res.state ~= 'G' then
         kept = E().kept(a, res)
         t.dry = dry and not kept -- it is tried
+        asked.gaps = kept
         if dry and not kept then
           res = nil
         end
