@@ -46,9 +46,9 @@ type Request struct {
 	// so, too.
 	//
 	// It is refused, and given back, only where no later message can be the
-	// reason: a limit allows less than the request costs; or it has no room
-	// within the request's wait, the booking waits for the same limit, and there
-	// is room by its slot. On a Cluster see docs/ledger.md.
+	// reason: a limit allows less than the request costs; or the one that it
+	// waits for has a shorter wait than the booking's, and will have room by its
+	// slot, but not so soon. On a Cluster see docs/ledger.md.
 	Sooner bool
 	// Dry decides and writes nothing. With Replace and Sooner it decides as they
 	// would.

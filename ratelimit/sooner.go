@@ -100,7 +100,7 @@ func (g *engine) tryReplace(account string, r *Request, res *reservation, now in
 // refusedForItself reports whether a booking is refused whatever came after it:
 // the limit allows less than it costs; or it is one that the booking waits for,
 // so that nobody passed it there, and there is room by its slot, only that it may
-// not wait so long any more. The demands are those of the refusal.
+// not wait so long any more as it might. The demands are those of the refusal.
 func (g *engine) refusedForItself(d *Decision, res *reservation) bool {
 	if d.Limit == PausedLimit {
 		return false
@@ -116,7 +116,7 @@ func (g *engine) refusedForItself(d *Decision, res *reservation) bool {
 		}
 		return d.At <= res.slot && slices.ContainsFunc(res.charges, func(ch charge) bool {
 			return ch.bound && ch.of(&charge{scope: cl.Scope, key: cl.Key, limit: cl.Limit, unit: cl.unit(), measure: cl.measure()})
-		})
+		}) && !slices.ContainsFunc(res.claims, func(was Claim) bool { return sameCounter(&was, cl) && was.Wait <= m.wait })
 	}
 	return false
 }

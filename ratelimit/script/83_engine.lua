@@ -290,7 +290,12 @@ local function engine()
         bound[fields[ch[1]]] = true
       end
     end
-    return {slot = res.slot, token = res.token, bound = bound, answer = res.token .. '\n' .. res.reply .. '\n' .. res.fields}
+    local ds, n = parse(res.json, {a, {}, {}, {}, {}, {}, {}, {}, {}}, R().dropped(res), res.free)
+    local waits = {}
+    for i = 1, n == #fields and n or 0 do
+      waits[fields[i]] = ds[i].wait
+    end
+    return {slot = res.slot, token = res.token, bound = bound, waits = waits, answer = res.token .. '\n' .. res.reply .. '\n' .. res.fields}
   end
 
   -- worth reports whether it is better off replaced, or refused whatever came
@@ -309,7 +314,8 @@ local function engine()
       return tonumber(fits) >= 0 and d.plain and d.cost > d.allow and (d.allow <= 0 or not find(d.f, '^%u'))
     end
     local _, named = fieldsOf(ds, n)
-    return at <= kept.slot and kept.bound[named[limit]] == true
+    local f = named[limit]
+    return at <= kept.slot and kept.bound[f] == true and kept.waits[f] ~= nil and kept.waits[f] > d.wait
   end
 
   -- sweep forgets recipients for whom nothing lasts: where counters were added,
