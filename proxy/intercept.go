@@ -55,11 +55,15 @@ func (s *Server) intercept(r *http.Request, conn net.Conn, t target) {
 		if tc.ConnectionState().NegotiatedProtocol == "h2" { // net/http wants the *tls.Conn of that
 			tagged.gathers.Store(newGatherer(conn))
 		} else {
-			inside = &spokenTLS{spoken: *s.spoken(tc), tls: tc}
+			inside = s.spokenTLS(tc)
 		}
 	} else {
 		tagged.target.scheme = "http"
-		inside = s.spoken(tagged)
+		plain := s.spoken(tagged)
+		if s.cfg.TLS != nil { // the client may leave in that alone, so net/http reads
+			plain.socket = nil
+		}
+		inside = plain
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		s.drop(conn)

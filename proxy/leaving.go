@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -75,14 +76,21 @@ func (c *socket) begin() {
 	done := make(chan struct{})
 	r.watching.Store(&done)
 	r.end = false
-	go c.look(done, r.left)
+	go c.look(done, r.left, r.inside)
 }
 
 // look waits for the client to leave, or for its socket to be closed.
-func (c *socket) look(done chan struct{}, left context.CancelFunc) {
+func (c *socket) look(done chan struct{}, left context.CancelFunc, inside *overheard) {
 	defer close(done)
 	Contained(c.server.log, "the watch over a client", func() {
-		err := hungUp(c.TCPConn)
+		err := inside.hear()
+		if err != nil {
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				left()
+			}
+			return
+		}
+		err = hungUp(c.TCPConn)
 		for errors.Is(err, os.ErrDeadlineExceeded) {
 			if c.ending() || !c.later(err) {
 				return
@@ -129,6 +137,47 @@ func leaves(ctx context.Context, c net.Conn) context.Context {
 	r := &s.below().reads
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.left, r.never, r.aside, r.watch, r.itself = left, false, false, false, false
+	r.left, r.never, r.aside, r.watch, r.itself, r.inside = left, false, false, false, false, nil
+	if t, ok := c.(*spokenTLS); ok {
+		r.inside = t.inside
+	}
 	return ctx
+}
+
+// An overheard connection is the TLS of a client that may say in it that it
+// leaves, and leave its socket open until we have said so too, as those of
+// Python's asyncio do for half a minute. So the watch reads of it, one byte.
+type overheard struct {
+	*tls.Conn
+	socket *socket // nil: nobody is watched
+	byte   [1]byte
+	has    bool
+}
+
+// hear waits until something is said.
+func (c *overheard) hear() (err error) {
+	if c == nil || c.has {
+		return nil
+	}
+	c.socket.reads.hears.Store(true)
+	defer c.socket.reads.hears.Store(false)
+	for n := 0; n == 0 && err == nil; c.has = n > 0 {
+		n, err = c.Conn.Read(c.byte[:])
+	}
+	if c.has {
+		return nil
+	}
+	return err
+}
+
+// Read reads on behind what the watch has heard.
+func (c *overheard) Read(p []byte) (int, error) {
+	if c.socket != nil {
+		c.socket.unwatch()
+	}
+	if c.has && len(p) > 0 {
+		p[0], c.has = c.byte[0], false
+		return 1, nil
+	}
+	return c.Conn.Read(p)
 }

@@ -32,6 +32,9 @@ type reads struct {
 	end      bool // it is to end
 	// left ends what goes on for the client.
 	left context.CancelFunc
+	// inside is the TLS in which the client says that it leaves; nil: none.
+	inside *overheard
+	hears  atomic.Bool // the watch reads of it
 }
 
 // longAgo has a read end at once.
@@ -39,7 +42,9 @@ const longAgo = time.Duration(1)
 
 // Read reads, and takes up the deadline that is wanted by then.
 func (c *socket) Read(p []byte) (int, error) {
-	c.unwatch()
+	if !c.reads.hears.Load() {
+		c.unwatch()
+	}
 	for {
 		n, err := c.TCPConn.Read(p)
 		if n > 0 || err == nil || !c.later(err) {
@@ -84,6 +89,9 @@ func (c *socket) later(err error) bool {
 	r := &c.reads
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.end && r.hears.Load() {
+		return false
+	}
 	return (r.wanted == 0 || time.Since(epoch) < r.wanted) && c.deadline() == nil
 }
 

@@ -109,8 +109,13 @@ func (c *spoken) state(state http.ConnState) {
 // that lets net/http tell a request's handler.
 type spokenTLS struct {
 	spoken
-	tls *tls.Conn
+	inside *overheard
+}
+
+func (s *Server) spokenTLS(c *tls.Conn) *spokenTLS {
+	inside := &overheard{Conn: c, socket: below(c)}
+	return &spokenTLS{spoken: spoken{Conn: inside, server: s, socket: inside.socket}, inside: inside}
 }
 
 // ConnectionState is the state of the TLS below.
-func (c *spokenTLS) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+func (c *spokenTLS) ConnectionState() tls.ConnectionState { return c.inside.ConnectionState() }
