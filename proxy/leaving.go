@@ -79,25 +79,25 @@ func (c *socket) begin() {
 	go c.look(done, r.left, r.inside)
 }
 
-// look waits for the client to leave, or for its socket to be closed.
+// look waits for the client to leave, or for its socket to be closed. It waits
+// for the socket alone, since a reader of TLS has a large stack.
 func (c *socket) look(done chan struct{}, left context.CancelFunc, inside *overheard) {
 	defer close(done)
 	Contained(c.server.log, "the watch over a client", func() {
-		err := inside.hear()
-		if err != nil {
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				left()
+		for {
+			err := inside.hear()
+			if err == nil {
+				err = stirs(c.TCPConn, inside.listens())
 			}
-			return
-		}
-		err = hungUp(c.TCPConn)
-		for errors.Is(err, os.ErrDeadlineExceeded) {
-			if c.ending() || !c.later(err) {
+			switch {
+			case err == nil: // bytes came
+			case !errors.Is(err, os.ErrDeadlineExceeded):
+				left()
+				return
+			case c.ending() || !c.later(err):
 				return
 			}
-			err = hungUp(c.TCPConn)
 		}
-		left()
 	})
 }
 
@@ -154,21 +154,37 @@ type overheard struct {
 	has    bool
 }
 
-// hear waits until something is said.
-func (c *overheard) hear() (err error) {
-	if c == nil || c.has {
+// listens reports whether anything that is said is still to be heard: one byte is
+// all that there is room for.
+func (c *overheard) listens() bool { return c != nil && !c.has }
+
+// hear takes what is said already, and waits for nothing. The error is the end.
+func (c *overheard) hear() error {
+	if !c.listens() {
 		return nil
 	}
 	c.socket.reads.hears.Store(true)
 	defer c.socket.reads.hears.Store(false)
-	for n := 0; n == 0 && err == nil; c.has = n > 0 {
-		n, err = c.Conn.Read(c.byte[:])
+	for {
+		n, err := c.Conn.Read(c.byte[:])
+		switch c.has = n > 0; {
+		case c.has, errors.Is(err, errNothing):
+			return nil
+		case err != nil:
+			return err
+		}
 	}
-	if c.has {
-		return nil
-	}
-	return err
 }
+
+// errNothing: nothing was there to be read. It is a time-out, so that crypto/tls
+// goes on when there is.
+var errNothing error = nothing{}
+
+type nothing struct{}
+
+func (nothing) Error() string   { return "nothing came" }
+func (nothing) Timeout() bool   { return true }
+func (nothing) Temporary() bool { return true }
 
 // Read reads on behind what the watch has heard.
 func (c *overheard) Read(p []byte) (int, error) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -21,23 +22,75 @@ func TestWhoLeavesInTLSAloneIsNoticed(t *testing.T) {
 		<-r.Context().Done()
 		ended <- struct{}{}
 	})
-	const request = "GET /ok HTTP/1.1\r\nHost: chat.example\r\n\r\n"
-	for _, begin := range []string{request, request + "G"} { // the second says more first
-		c := w.dialInside("http/1.1")
-		io.WriteString(c, begin)
-		<-came
-		if begin == request {
-			c.CloseWrite() // says so in TLS alone
-		} else {
+	for name, leave := range map[string]func(c *tls.Conn, cork *corked){
+		"in TLS alone": func(c *tls.Conn, _ *corked) { c.CloseWrite() },
+		"behind a byte": func(c *tls.Conn, _ *corked) {
+			io.WriteString(c, "G")
 			c.NetConn().Close()
+		},
+		"in one piece with its request": func(c *tls.Conn, cork *corked) {
+			c.CloseWrite()
+			cork.let()
+		},
+		"in pieces of a record": func(c *tls.Conn, cork *corked) {
+			cork.held = []byte{}
+			c.CloseWrite()
+			all := cork.held
+			for i := range all {
+				cork.held = all[i : i+1]
+				cork.let()
+				<-time.After(time.Millisecond)
+			}
+		},
+	} {
+		cork := &corked{Conn: w.dialConnect("chat.example:443")}
+		c := tls.Client(cork, &tls.Config{ServerName: "chat.example", RootCAs: w.roots, NextProtos: []string{"http/1.1"}})
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		whole := name == "in one piece with its request"
+		if whole {
+			cork.held = []byte{}
+		}
+		io.WriteString(c, "GET /ok HTTP/1.1\r\nHost: chat.example\r\n\r\n")
+		if !whole {
+			<-came
+			<-time.After(soon) // it is watched
+		}
+		leave(c, cork)
+		if whole {
+			<-came
 		}
 		select {
 		case <-ended:
 		case <-time.After(20 * time.Second):
-			t.Fatal("nobody noticed that the client has left")
+			t.Fatalf("%s: nobody noticed that the client has left", name)
 		}
 		c.Close()
 	}
+}
+
+// A corked connection holds back what is written while held is there.
+type corked struct {
+	net.Conn
+	held []byte
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	if c.held == nil {
+		return c.Conn.Write(p)
+	}
+	c.held = append(c.held, p...)
+	return len(p), nil
+}
+
+// SetWriteDeadline does nothing: crypto/tls forbids further writes so.
+func (c *corked) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *corked) let() {
+	held := c.held
+	c.held = nil
+	c.Conn.Write(held)
 }
 
 func TestWhoLeavesInTheTLSOfTheFrontAloneIsNoticed(t *testing.T) {

@@ -42,9 +42,10 @@ const longAgo = time.Duration(1)
 
 // Read reads, and takes up the deadline that is wanted by then.
 func (c *socket) Read(p []byte) (int, error) {
-	if !c.reads.hears.Load() {
-		c.unwatch()
+	if c.reads.hears.Load() { // nobody else reads meanwhile
+		return glance(c.TCPConn, p)
 	}
+	c.unwatch()
 	for {
 		n, err := c.TCPConn.Read(p)
 		if n > 0 || err == nil || !c.later(err) {
@@ -89,9 +90,6 @@ func (c *socket) later(err error) bool {
 	r := &c.reads
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.end && r.hears.Load() {
-		return false
-	}
 	return (r.wanted == 0 || time.Since(epoch) < r.wanted) && c.deadline() == nil
 }
 
