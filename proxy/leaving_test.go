@@ -63,7 +63,7 @@ func TestWhoLeavesInTLSAloneIsNoticed(t *testing.T) {
 		}
 		select {
 		case <-ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(5 * time.Second):
 			t.Fatalf("%s: nobody noticed that the client has left", name)
 		}
 		c.Close()
@@ -116,7 +116,7 @@ func TestWhoLeavesInTheTLSOfTheFrontAloneIsNoticed(t *testing.T) {
 		c.CloseWrite()
 		select {
 		case <-ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(5 * time.Second):
 			t.Fatalf("%.9s: nobody noticed that the client has left", open)
 		}
 		c.Close()
