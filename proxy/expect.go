@@ -44,6 +44,8 @@ func withoutExpect(out *http.Request) {
 // stopping, or who sends to whom stands in the path and the headers and there
 // is no room. nil: the body is wanted. The question is dry, so it takes nothing
 // and is asked again, with the body, if there is room.
+//
+//go:noinline
 func (e *Enforcer) turnAway(req *http.Request) *http.Response {
 	stopping := e.draining()
 	if !stopping && !expects(req) || req.URL.Opaque != "" {
@@ -80,6 +82,8 @@ func (e *Enforcer) turnAway(req *http.Request) *http.Response {
 // nobody asks, the answer says that the connection ends, and it does: net/http
 // would otherwise wait for the body, which may never come, before it lets the
 // answer's connection go, or where the body is closed even before the answer.
+//
+//go:noinline
 func patiently(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter, done func()) {
 	if r.ProtoMajor != 1 || !expects(r) {
 		return w, func() {}
