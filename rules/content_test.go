@@ -93,7 +93,7 @@ func TestAReaderOfJSONThatIsPutBackHasNoText(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.done()
-	if left := string(r.text.Bytes()) + string(r.UnreadBuffer()); left != "" {
+	if left := r.text.String() + string(r.UnreadBuffer()); left != "" {
 		t.Errorf("kept: %s", left)
 	}
 }
