@@ -51,7 +51,8 @@ func state(fd uintptr) int16 {
 	}
 }
 
-// glance reads what is there already.
+// glance reads what is there already; nothing is a time-out, so that crypto/tls
+// goes on when there is something.
 func glance(c *net.TCPConn, p []byte) (n int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -65,7 +66,7 @@ func glance(c *net.TCPConn, p []byte) (n int, err error) {
 	})
 	switch {
 	case errors.Is(looked, os.ErrDeadlineExceeded), errors.Is(err, unix.EAGAIN):
-		return 0, errNothing
+		return 0, os.ErrDeadlineExceeded
 	case looked != nil:
 		return 0, looked
 	case err != nil:

@@ -168,23 +168,13 @@ func (c *overheard) hear() error {
 	for {
 		n, err := c.Conn.Read(c.byte[:])
 		switch c.has = n > 0; {
-		case c.has, errors.Is(err, errNothing):
+		case c.has, errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
 		case err != nil:
 			return err
 		}
 	}
 }
-
-// errNothing: nothing was there to be read. It is a time-out, so that crypto/tls
-// goes on when there is.
-var errNothing error = nothing{}
-
-type nothing struct{}
-
-func (nothing) Error() string   { return "nothing came" }
-func (nothing) Timeout() bool   { return true }
-func (nothing) Temporary() bool { return true }
 
 // Read reads on behind what the watch has heard.
 func (c *overheard) Read(p []byte) (int, error) {
